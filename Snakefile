@@ -1,0 +1,83 @@
+"""Grokscope: config, includes, targets."""
+
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version, update_config
+
+min_version("9.27")
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+
+from grokscope.config import ConfigError
+from grokscope.plan import PANEL_TABLES, STUDIES, STUDY_TABLES, Plan
+from grokscope.provenance import write_stamps
+from grokscope.runs import TRACE_PATTERN
+
+# Given on the command line, another config replaces the default; it is not laid over it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+# Snakemake leaves what is nested in a --config value as text.
+for argument in workflow.config_settings.config_args or []:
+    name, value = argument.split("=", 1)
+    update_config(config, {name: yaml.safe_load(value)})
+
+try:
+    plan = Plan(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+write_stamps("results/code")
+
+
+include: "rules/common.smk"
+include: "rules/train.smk"
+include: "rules/detect.smk"
+include: "rules/evaluate.smk"
+include: "rules/figures.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        plan.traces(plan.keys()),
+        [plan.panel_tables(study, table) for study in STUDIES for table in PANEL_TABLES],
+        expand("results/studies/{study}/{table}.parquet", study=STUDIES, table=STUDY_TABLES),
+        expand(
+            "results/tables/{table}.{suffix}", table=STUDY_TABLES, suffix=["parquet", "csv"]
+        ),
+        expand("results/summaries/{study}.json", study=plan.config["studies"]),
+        [plan.figures(study) for study in plan.config["studies"]],
+        "results/report.html",
+        "results/report.md",
+        "results/validation.json",
+        "results/validated.txt",
+
+
+rule lead_lag:
+    input:
+        plan.traces(plan.keys("lead_lag")),
+        expand("results/studies/lead_lag/{table}.parquet", table=STUDY_TABLES),
+        plan.figures("lead_lag"),
+        "results/summaries/lead_lag.json",
+
+
+rule gai:
+    input:
+        plan.traces(plan.keys("gai")),
+        expand("results/studies/gai/{table}.parquet", table=STUDY_TABLES),
+        plan.figures("gai"),
+        "results/summaries/gai.json",
+
+
+rule phase_diagram:
+    input:
+        plan.traces(plan.keys("phase_diagram")),
+        expand("results/studies/phase_diagram/{table}.parquet", table=STUDY_TABLES),
+        plan.figures("phase_diagram"),
+        "results/summaries/phase_diagram.json",

@@ -1,0 +1,85 @@
+"""Panel jobs: what is read off the traces of one (study, task, depth)."""
+
+
+rule list_runs:
+    input:
+        traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
+        code="results/code/list_runs.json",
+    output:
+        table="results/panels/{study}/task={task}/depth={depth}/runs.parquet",
+    log:
+        "results/logs/panels/{study}/task={task}/depth={depth}/runs.log",
+    params:
+        specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/list_runs.py"
+
+
+rule find_transitions:
+    input:
+        traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
+        code="results/code/find_transitions.json",
+    output:
+        table="results/panels/{study}/task={task}/depth={depth}/transitions.parquet",
+    log:
+        "results/logs/panels/{study}/task={task}/depth={depth}/transitions.log",
+    params:
+        specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
+        settings=plan.settings("onset", "transitions"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/find_transitions.py"
+
+
+rule find_alarms:
+    input:
+        traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
+        code="results/code/find_alarms.json",
+    output:
+        table="results/panels/{study}/task={task}/depth={depth}/alarms.parquet",
+    log:
+        "results/logs/panels/{study}/task={task}/depth={depth}/alarms.log",
+    params:
+        specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
+        settings=plan.settings("alarms"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/find_alarms.py"
+
+
+rule measure_rank:
+    input:
+        traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
+        code="results/code/measure_rank.json",
+    output:
+        table="results/panels/{study}/task={task}/depth={depth}/rank.parquet",
+    log:
+        "results/logs/panels/{study}/task={task}/depth={depth}/rank.log",
+    params:
+        specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
+        settings=plan.settings("onset", "rank"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/measure_rank.py"
+
+
+rule label_phases:
+    input:
+        traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
+        code="results/code/label_phases.json",
+    output:
+        table="results/panels/{study}/task={task}/depth={depth}/phases.parquet",
+    log:
+        "results/logs/panels/{study}/task={task}/depth={depth}/phases.log",
+    params:
+        specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
+        settings=plan.settings("phases"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/label_phases.py"

@@ -1,0 +1,16 @@
+"""Concatenate the parts of a table; write it as parquet and, where asked for, as CSV."""
+
+from snakemake.script import snakemake
+
+from grokscope.tables import concatenate, read_table, write_table
+
+
+def main() -> None:
+    table = snakemake.wildcards.table
+    frame = concatenate([read_table(path, table) for path in snakemake.input.parts], table)
+    for path in snakemake.output:
+        write_table(frame, path, table)
+
+
+if __name__ == "__main__":
+    main()

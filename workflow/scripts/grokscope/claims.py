@@ -1,0 +1,94 @@
+"""Claims: what was published, judged by the tables of this run and by nothing else.
+
+Input: the tables ``runs``, ``transitions``, ``alarms``, ``rank`` and ``phases``, the published
+claims (``workflow/report/claims.yaml``) and the config section ``analysis``. Output: the table
+``claims``. To add a claim, describe it in the YAML file and register one function here:
+
+>>> @claim("LL9", quantity="longest lag", unit="steps", scale=PRIMARY)
+... def longest_lag(evidence, values):
+...     return Finding(...)
+
+A function judges whatever runs there are. If they are not those the claim is about (a cell
+missing, another modulus, fewer steps), the verdict becomes ``not testable at this scale``, the
+reason says what is missing, and the measured value stays for the reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+# Imported for the claims that they register.
+from grokscope import claims_gai, claims_lead_lag, claims_phase_diagram  # noqa: F401
+from grokscope.evidence import CLAIMS, FAILS, HOLDS, NOT_TESTABLE, Evidence, NotTestable
+from grokscope.tables import conform
+
+PUBLISHED_FIELDS = {"id", "study", "statement", "published", "values", "weakness"}
+
+
+def read_published(path: str | Path) -> list[dict[str, Any]]:
+    """Published claims of a YAML file, in its order.
+
+    Raises
+    ------
+    ValueError
+        If an entry has other fields than :data:`PUBLISHED_FIELDS`, or an id no function.
+    """
+    entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    for entry in entries:
+        if set(entry) != PUBLISHED_FIELDS:
+            raise ValueError(
+                f"{path}: claim {entry.get('id')!r} has the fields {sorted(entry)}; "
+                f"it must have {sorted(PUBLISHED_FIELDS)}"
+            )
+    names = [entry["id"] for entry in entries]
+    if sorted(names) != sorted(CLAIMS):
+        raise ValueError(f"{path}: ids {sorted(names)} are not those judged: {sorted(CLAIMS)}")
+    return list(entries)
+
+
+def judge(entry: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:
+    """Row of the table ``claims`` for one published claim."""
+    registered = CLAIMS[entry["id"]]
+    row: dict[str, Any] = {
+        "claim": entry["id"],
+        "study": entry["study"],
+        "statement": entry["statement"],
+        "published": entry["published"],
+        "quantity": registered.quantity,
+        "unit": registered.unit,
+        "measured": None,
+        "low": None,
+        "high": None,
+        "n": 0,
+        "seeds": 0,
+        "verdict": NOT_TESTABLE,
+    }
+    if not (evidence.runs["study"] == entry["study"]).any():
+        return row | {"reason": f"The study {entry['study']} is not in this configuration."}
+    missing = registered.scale.missing(evidence.of("transitions", entry["study"]))
+    try:
+        finding = registered.judge(evidence, entry["values"])
+    except NotTestable as nothing:
+        return row | {"reason": " ".join(filter(None, [missing, str(nothing)]))}
+    verdict = HOLDS if finding.holds else FAILS
+    return row | {
+        "measured": finding.measured,
+        "low": finding.interval.low,
+        "high": finding.interval.high,
+        "n": finding.n,
+        "seeds": finding.seeds,
+        "verdict": verdict if missing is None and finding.testable else NOT_TESTABLE,
+        "reason": f"{missing} On the runs at hand: {finding.reason}"
+        if missing
+        else finding.reason,
+    }
+
+
+def claims_table(published: Iterable[Mapping[str, Any]], evidence: Evidence) -> pd.DataFrame:
+    """Table ``claims``: a row a published claim."""
+    return conform(pd.DataFrame([judge(entry, evidence) for entry in published]), "claims")

@@ -1,0 +1,198 @@
+"""Configuration: checked against its closed schema, completed with defaults.
+
+Input: the mapping that YAML gives. Output: a mapping with every key present. All that is
+wrong is said at once, each with the key, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from grokscope.runs import expand_study
+from grokscope.schemas import read_schema
+from grokscope.tasks import TASKS, n_train, task_parameters
+
+
+class ConfigError(ValueError):
+    """A configuration that is wrong; the message lists every problem."""
+
+
+def _name(path: tuple[str | int, ...]) -> str:
+    """Path of a key as people write it: studies.gai.grids[0].seeds."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the configuration"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """Allowed values of a key, from its schema."""
+    if "enum" in schema:
+        return "one of " + ", ".join(str(value) for value in schema["enum"])
+    kinds = schema.get("type", "value")
+    text = " or ".join([kinds] if isinstance(kinds, str) else kinds)
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {schema[word]}" for word, sign in signs.items() if word in schema]
+    if "minItems" in schema:
+        bounds.append(f"at least {schema['minItems']} item(s)")
+    if "maxItems" in schema:
+        bounds.append(f"at most {schema['maxItems']}")
+    return text + (" " + " and ".join(bounds) if bounds else "")
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    """One line a problem: key, value, what is allowed."""
+    key, value = _name(tuple(error.absolute_path)), error.instance
+    shown = json.dumps(value, default=str)
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    if error.validator == "additionalProperties":
+        known = list(schema.get("properties", {}))
+        for extra in [name for name in value if name not in known]:
+            near = difflib.get_close_matches(str(extra), known, 1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            yield f"{key}: unknown key {extra!r}{hint}; allowed: {', '.join(known)}"
+    elif error.validator == "required":
+        missing = [name for name in schema.get("required", []) if name not in value]
+        yield f"{key}: missing {', '.join(missing)}"
+    elif error.validator == "uniqueItems":
+        repeated = [item for place, item in enumerate(value) if item in value[:place]]
+        yield f"{key}: {shown} has {repeated[0]} more than once; values must differ"
+    elif error.validator in ("minItems", "minProperties") and not value:
+        yield f"{key}: is empty; give at least one"
+    elif error.validator == "oneOf" and error.context and isinstance(value, Mapping):
+        for inner in error.context:
+            if inner.validator != "type":
+                yield from _explain(inner)
+    else:
+        if error.validator == "oneOf":
+            schema = {"type": ["null", "object"]}
+        hint = ""
+        if isinstance(value, str) and error.validator == "type":
+            try:
+                float(value)
+                hint = " (YAML reads 1e-3 as text; write 1.0e-3)"
+            except ValueError:
+                pass
+        yield f"{key}: {shown} is not allowed; allowed: {_allowed(schema)}{hint}"
+
+
+def _non_finite(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """Numbers that compare with nothing and so pass any range."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{_name(path)}: {value} is not allowed; allowed: a finite number"
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _non_finite(item, (*path, key))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _non_finite(item, (*path, place))
+
+
+def _complete(value: Any, schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
+    """A copy with defaults filled in, and whole numbers of integer keys as int."""
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rsplit("/", 1)[1]]
+    if isinstance(value, Mapping):
+        properties = schema.get("properties")
+        if properties is None:
+            branches = [s for s in schema.get("oneOf", []) if s.get("type") == "object"]
+            properties = branches[0]["properties"] if branches else {}
+        result = {}
+        for name, inner in properties.items():
+            if name in value or "default" in inner:
+                item = value[name] if name in value else copy.deepcopy(inner["default"])
+                result[name] = _complete(item, inner, definitions)
+        return result
+    if isinstance(value, list):
+        return [_complete(item, schema.get("items", {}), definitions) for item in value]
+    kinds = schema.get("type", ())
+    if "integer" in ([kinds] if isinstance(kinds, str) else kinds) and isinstance(value, float):
+        return int(value)
+    return value
+
+
+def _problems_of_study(study: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    """What no schema can say of a study's grids."""
+    for place, grid in enumerate(settings["grids"]):
+        key = f"studies.{study}.grids[{place}]"
+        for name in grid["tasks"]:
+            task = TASKS[name]
+            parameters = task_parameters(settings, task)
+            wrong = task.check(**parameters)
+            if wrong is not None:
+                yield f"studies.{study}.p: {settings['p']} is not allowed for {name}: {wrong}"
+                continue
+            size = task.size(**parameters)
+            for fraction in grid["train_fractions"]:
+                train = n_train(size, fraction)
+                if 0 < train < size:
+                    continue
+                part = "training" if train == 0 else "test"
+                yield (
+                    f"{key}.train_fractions: {fraction} leaves no {part} sample of the {size} of "
+                    f"{name}; allowed: fractions with 1 <= int({size} * fraction) <= {size - 1}"
+                )
+    seen: set[Any] = set()
+    for spec in expand_study(study, settings):
+        if spec.key in seen:
+            yield f"studies.{study}.grids: the run {spec.key} is in two grids; list it once"
+            return
+        seen.add(spec.key)
+
+
+def _problems_of_analysis(analysis: Mapping[str, Any]) -> Iterator[str]:
+    """What no schema can say of the analyses."""
+    onset, transitions = analysis["onset"], analysis["transitions"]
+    if onset["event_threshold"] not in onset["test_thresholds"]:
+        yield (
+            f"analysis.onset.event_threshold: {onset['event_threshold']} is not allowed; "
+            f"allowed: one of test_thresholds {onset['test_thresholds']}"
+        )
+    window, order = transitions["savgol_window"], transitions["savgol_order"]
+    if window % 2 == 0:
+        yield f"analysis.transitions.savgol_window: {window} is not allowed; allowed: odd"
+    if order >= window:
+        yield (
+            f"analysis.transitions.savgol_order: {order} is not allowed; "
+            f"allowed: below savgol_window {window}"
+        )
+    first, last = analysis["evaluation"]["lead_window"]
+    if first >= last:
+        yield (
+            f"analysis.evaluation.lead_window: [{first}, {last}] is not allowed; "
+            "allowed: the first below the second"
+        )
+
+
+def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with every default filled in.
+
+    Raises
+    ------
+    ConfigError
+        Listing every key that is unknown, missing, of a wrong type or out of range, every
+        grid that is empty or asks for a run twice, and every fraction that leaves no sample.
+    """
+    schema = read_schema("config.schema.yaml")
+    found = sorted(Draft202012Validator(schema).iter_errors(dict(config)), key=lambda e: e.path)
+    problems = [line for error in found for line in _explain(error)]
+    problems += _non_finite(config)
+    completed: dict[str, Any] = {}
+    if not problems:
+        completed = _complete(config, schema, schema["$defs"])
+        for study, settings in completed["studies"].items():
+            problems += _problems_of_study(study, settings)
+        problems += _problems_of_analysis(completed["analysis"])
+    if problems:
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise ConfigError(f"{count} in the configuration:\n  " + "\n  ".join(problems))
+    return completed

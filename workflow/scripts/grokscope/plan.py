@@ -1,0 +1,116 @@
+"""Plan: which files a configuration asks for, and what each rule is told.
+
+Input: the mapping that Snakemake read. Output: paths and parameter strings for the rules.
+Parameters are JSON strings with sorted keys that depend on wildcards alone, since Snakemake
+compares parameters as an unordered set of their representations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from grokscope.config import check_config
+from grokscope.runs import Panel, RunKey, expand_runs, panels
+
+STUDIES = ("lead_lag", "gai", "phase_diagram")
+PANEL_TABLES = ("runs", "transitions", "alarms", "rank", "phases")
+STUDY_TABLES = (*PANEL_TABLES, "evaluation", "claims")
+
+PANEL_PATTERN = "results/panels/{study}/task={task}/depth={depth}/{table}.parquet"
+OVERLAY_PATTERN = (
+    "results/figures/lead_lag/overlays/task={task},depth={depth},train_fraction={train_fraction}"
+    ",weight_decay={weight_decay},width={width},seed={seed}"
+)
+
+
+def to_json(value: Any) -> str:
+    """One line with sorted keys: equal values give equal strings."""
+    return json.dumps(value, sort_keys=True)
+
+
+class Plan:
+    """Files and parameters of a configuration.
+
+    Parameters
+    ----------
+    config
+        As read from YAML; checked and completed here.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is wrong.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = check_config(config)
+        self.specs = expand_runs(self.config)
+        self.panels = panels(self.specs)
+        # Serialised once: input and parameter functions are called for every job.
+        self._json = {key: spec.to_json() for key, spec in self.specs.items()}
+
+    def keys(self, study: str | None = None) -> list[RunKey]:
+        """Runs of a study, or all."""
+        return [key for key in self.specs if study in (None, key.study)]
+
+    def traces(self, keys: Iterable[RunKey]) -> list[str]:
+        """Paths of the traces of some runs."""
+        return [key.path for key in keys]
+
+    def specs_json(self, keys: Iterable[RunKey]) -> str:
+        """Specifications of some runs, a JSON list in their order."""
+        return "[" + ", ".join(self._json[key] for key in keys) + "]"
+
+    def run_of(self, wildcards: Mapping[str, str]) -> RunKey:
+        """The run that wildcards name.
+
+        Raises
+        ------
+        KeyError
+            If the configuration has no such run.
+        """
+        key = RunKey(
+            wildcards["study"],
+            wildcards["task"],
+            int(wildcards["depth"]),
+            wildcards["train_fraction"],
+            wildcards["weight_decay"],
+            int(wildcards["width"]),
+            int(wildcards["seed"]),
+        )
+        if key not in self.specs:
+            raise KeyError(f"the configuration has no run {key}")
+        return key
+
+    def spec_json(self, wildcards: Mapping[str, str]) -> str:
+        """Specification of the run that wildcards name."""
+        return self._json[self.run_of(wildcards)]
+
+    def panel_of(self, wildcards: Mapping[str, str]) -> list[RunKey]:
+        """Runs of the panel that wildcards name; KeyError if there are none."""
+        panel = Panel(wildcards["study"], wildcards["task"], int(wildcards["depth"]))
+        if panel not in self.panels:
+            raise KeyError(f"the configuration has no panel {panel}")
+        return self.panels[panel]
+
+    def panel_tables(self, study: str, table: str) -> list[str]:
+        """Panel tables of a study."""
+        return [
+            PANEL_PATTERN.format(table=table, **panel._asdict())
+            for panel in self.panels
+            if panel.study == study
+        ]
+
+    def settings(self, *sections: str) -> str:
+        """Some sections of the analysis settings, as JSON."""
+        return to_json({name: self.config["analysis"][name] for name in sections})
+
+    def study_settings(self, study: str) -> str:
+        """Settings of a study as JSON, null where the configuration leaves it out."""
+        return to_json(self.config["studies"].get(study))
+
+    def overlays(self, suffix: str) -> list[str]:
+        """Overlay figures, one a run of lead_lag."""
+        return [OVERLAY_PATTERN.format(**key._asdict()) + suffix for key in self.keys("lead_lag")]

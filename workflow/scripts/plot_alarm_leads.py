@@ -1,0 +1,22 @@
+"""The alarms and transitions tables to the leads of the gai alarms."""
+
+from __future__ import annotations
+
+from snakemake.script import snakemake
+
+from grokscope.plotting import style
+from grokscope.plotting.gai import alarm_leads
+from grokscope.plotting.selection import of_study
+from grokscope.tables import read_table
+
+
+def main() -> None:
+    """Read the tables, draw the rows of the study."""
+    alarms = of_study(read_table(snakemake.input.alarms, "alarms"), "gai")
+    transitions = of_study(read_table(snakemake.input.transitions, "transitions"), "gai")
+    figure = alarm_leads(alarms, transitions)
+    style.save(figure, snakemake.output.png, snakemake.output.svg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The phases table and traces to one run of each phase."""
+
+from __future__ import annotations
+
+from snakemake.script import snakemake
+
+from grokscope.plotting import style
+from grokscope.plotting.phase_diagram import choose_examples, example_curves
+from grokscope.plotting.selection import find_trace, key_of, of_study
+from grokscope.tables import read_table
+from grokscope.trace import read_trace
+
+
+def main() -> None:
+    """Choose the runs, read their traces only, draw."""
+    phases = of_study(read_table(snakemake.input.phases, "phases"), "phase_diagram")
+    traces = {
+        phase: read_trace(find_trace(snakemake.input.traces, key_of(row)))
+        for phase, row in choose_examples(phases).items()
+    }
+    figure = example_curves(traces, phases)
+    style.save(figure, snakemake.output.png, snakemake.output.svg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The phases and transitions tables to the outcome of every gai run."""
+
+from __future__ import annotations
+
+from snakemake.script import snakemake
+
+from grokscope.plotting import style
+from grokscope.plotting.gai import gai_outcomes
+from grokscope.plotting.selection import of_study
+from grokscope.tables import read_table
+
+
+def main() -> None:
+    """Read the tables, draw the rows of the study."""
+    phases = of_study(read_table(snakemake.input.phases, "phases"), "gai")
+    transitions = of_study(read_table(snakemake.input.transitions, "transitions"), "gai")
+    figure = gai_outcomes(phases, transitions)
+    style.save(figure, snakemake.output.png, snakemake.output.svg)
+
+
+if __name__ == "__main__":
+    main()

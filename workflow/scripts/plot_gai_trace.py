@@ -1,0 +1,35 @@
+"""Traces, transitions and alarms to the index and alarms of one gai run."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from snakemake.script import snakemake
+
+from grokscope.alarms import scores
+from grokscope.plotting import style
+from grokscope.plotting.gai import choose_run, gai_trace
+from grokscope.plotting.selection import find_trace, key_of, of_study
+from grokscope.tables import read_table
+from grokscope.trace import read_trace
+
+
+def main() -> None:
+    """Choose the run, read its trace only, score it, draw."""
+    settings = json.loads(snakemake.params.settings)
+    transitions = of_study(read_table(snakemake.input.transitions, "transitions"), "gai")
+    alarms = read_table(snakemake.input.alarms, "alarms")
+    threshold = settings["alarms"]["threshold"]
+    choice = choose_run(transitions, settings["phases"]["gap"])
+    if choice is None:
+        figure = gai_trace(None, None, alarms, np.empty(0), threshold)
+    else:
+        trace = read_trace(find_trace(snakemake.input.traces, key_of(choice.row)))
+        score = scores(trace, settings["alarms"])["combined"]
+        figure = gai_trace(trace, choice.row, alarms, score, threshold, choice.rule)
+    style.save(figure, snakemake.output.png, snakemake.output.svg)
+
+
+if __name__ == "__main__":
+    main()

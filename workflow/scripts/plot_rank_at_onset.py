@@ -1,0 +1,22 @@
+"""Traces and the rank table to the last layer's rank around onset."""
+
+from __future__ import annotations
+
+from snakemake.script import snakemake
+
+from grokscope.plotting import style
+from grokscope.plotting.gai import rank_at_onset
+from grokscope.plotting.selection import of_study
+from grokscope.tables import read_table
+from grokscope.trace import read_trace
+
+
+def main() -> None:
+    """Read the table and, one after the other, the traces; draw."""
+    rank = of_study(read_table(snakemake.input.rank, "rank"), "gai")
+    figure = rank_at_onset((read_trace(path) for path in snakemake.input.traces), rank)
+    style.save(figure, snakemake.output.png, snakemake.output.svg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Traces and the transitions table to the grid of all lead_lag runs."""
+
+from __future__ import annotations
+
+import json
+
+from snakemake.script import snakemake
+
+from grokscope.plotting import style
+from grokscope.plotting.lead_lag import summary_grid
+from grokscope.tables import read_table
+from grokscope.trace import read_trace
+
+
+def main() -> None:
+    """Read the traces and their rows, draw."""
+    traces = [read_trace(path) for path in snakemake.input.traces]
+    transitions = read_table(snakemake.input.transitions, "transitions")
+    settings = json.loads(snakemake.params.settings)
+    figure = summary_grid(traces, transitions, settings["transitions"])
+    style.save(figure, snakemake.output.png, snakemake.output.svg)
+
+
+if __name__ == "__main__":
+    main()
