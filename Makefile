@@ -15,11 +15,9 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: all test test-fast environment lint clean
 
-# The target stands before the options: some of them swallow words that follow. On a
-# terminal a live view of progress by rule, elsewhere a line a finished job.
+# The target stands before the options: some of them swallow words that follow.
 all: $(READY)
-	@if [ -t 2 ]; then view="--logger rich"; else view="--quiet rules"; fi; \
-	exec $(BIN)/snakemake $(TARGET) --cores $(CORES) $$view $(ARGS)
+	$(BIN)/snakemake $(TARGET) --cores $(CORES) $(ARGS)
 
 test: $(READY)
 	$(BIN)/python -m pytest

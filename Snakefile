@@ -11,7 +11,15 @@ min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from grokscope.config import ConfigError
-from grokscope.plan import PANEL_TABLES, STUDIES, STUDY_TABLES, Plan
+from grokscope.plan import (
+    CAPTIONS,
+    OVERLAY_PATTERN,
+    PANEL_TABLES,
+    STUDIES,
+    STUDY_TABLES,
+    Plan,
+    to_json,
+)
 from grokscope.provenance import write_stamps
 from grokscope.runs import TRACE_PATTERN
 

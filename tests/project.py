@@ -1,6 +1,43 @@
-"""Where the project's files are, for tests."""
+"""Where the project's files are, and how tests run its tools."""
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
+
+# What a workflow run needs of a checkout.
+PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs")
+
+
+def run_tool(
+    command: Sequence[str], folder: Path = ROOT, timeout: float = 900
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool of this environment in a folder."""
+    binaries = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+    # What pytest was told is not for the tools.
+    environment.pop("PYTHONPATH", None)
+    return subprocess.run(
+        [str(binaries / command[0]), *command[1:]],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy what a workflow run needs into a folder, file times included."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / part)

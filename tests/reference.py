@@ -3,6 +3,8 @@
 Written after papers.md, independently of grokscope.model: what ours is compared with.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -27,7 +29,7 @@ class Network(nn.Module):
         else:
             size, out = 2 * samples.n_symbols, samples.n_classes
         sizes = [size] + [spec.width] * (spec.depth - 1) + [out]
-        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
+        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
     def inputs(self, index: np.ndarray, dtype: torch.dtype) -> Tensor:
         samples = self.data.samples

@@ -407,7 +407,7 @@ def published_phases(seed: int = 42) -> list[dict[str, Any]]:
                     phase = "confusion"
                 if fraction == 0.9 and width >= 32:
                     phase = "comprehension"
-                    if decay == 0.0 and width == 32 or 0 < decay < 1:
+                    if (decay == 0.0 and width == 32) or 0 < decay < 1:
                         phase = "grokking"
                 if decay == 0.0 and fraction == 0.7 and width == 64:
                     phase = "grokking"
@@ -423,9 +423,7 @@ def with_phase(rows: list[dict[str, Any]], phase: str, **where: Any) -> list[dic
     """The rows with another phase in one cell; fails if the cell does not exist."""
     chosen = [all(row[name] == value for name, value in where.items()) for row in rows]
     assert sum(chosen) == 1
-    return [
-        row | {"phase": phase} if yes else row for row, yes in zip(rows, chosen, strict=True)
-    ]
+    return [row | {"phase": phase} if yes else row for row, yes in zip(rows, chosen, strict=True)]
 
 
 def test_the_published_phases_hold() -> None:

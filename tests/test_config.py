@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import yaml
-from project import CONFIGS, ROOT
 
 from grokscope.config import ConfigError, check_config
+from project import CONFIGS, ROOT
 
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 

@@ -212,6 +212,4 @@ def test_an_alarm_of_an_unknown_run_is_an_error() -> None:
 
 def test_an_empty_window_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"\[400, 200\]"):
-        run_counts(
-            empty("alarms"), transitions(run(0, 1, 9, 99)), lead_window=(400, 200), gap=GAP
-        )
+        run_counts(empty("alarms"), transitions(run(0, 1, 9, 99)), lead_window=(400, 200), gap=GAP)

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from project import ROOT
 
 from grokscope.config import check_config
 from grokscope.plan import Plan
 from grokscope.runs import RunSpec, decimal_string, expand_runs, panels
+from project import ROOT
 
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokscope.summary import read_traces, runs_table
+from grokscope.summary import runs_table
 from grokscope.tables import conform
-from grokscope.trace import TraceError
+from grokscope.trace import TraceError, read_traces
 from synthetic import make_spec, make_trace, write
 
 

@@ -4,9 +4,9 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from synthetic import make_spec
 
 from grokscope.tasks import TASKS, make_dataset, register
+from synthetic import make_spec
 
 
 def data_of(task, **overrides):

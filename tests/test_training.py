@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from reference import Network, train_reference
-from synthetic import make_spec
 
 from grokscope.model import Batch, Shape, initial_parameters
 from grokscope.tasks import TASKS, make_dataset
 from grokscope.training import settled_step, train, weight_ranks
+from reference import Network, train_reference
+from synthetic import make_spec
 
 KINDS = {
     "one_hot": {"task": "modular_addition", "p": 13, "samples": None, "encoding": "one_hot"},
@@ -137,9 +137,7 @@ def test_initial_weights_are_the_published_ones():
 @pytest.mark.parametrize("kind", ["one_hot", "embedding", "scalar"])
 def test_batch_equals_each_run_alone(kind):
     specs = [
-        spec_of(
-            kind, seed=seed, weight_decay=decay, learning_rate=rate, steps=120, rank_every=40
-        )
+        spec_of(kind, seed=seed, weight_decay=decay, learning_rate=rate, steps=120, rank_every=40)
         for seed, decay, rate in [(0, "0.0", 1e-3), (1, "1.0", 3e-3), (2, "0.1", 1e-2)]
     ]
     together = train(specs, tile_rows=17)
@@ -192,9 +190,9 @@ def test_divergence_stops_that_run_alone():
     for name, values in wild.columns.items():
         if name.startswith(("train_loss", "grad_norm", "weight_norm")):
             assert np.isfinite(values).all(), name
-    assert calm.columns["train_loss"].tobytes() == train(specs[:1])[0].columns[
-        "train_loss"
-    ].tobytes()
+    assert (
+        calm.columns["train_loss"].tobytes() == train(specs[:1])[0].columns["train_loss"].tobytes()
+    )
 
 
 def test_ties_are_no_predictions():

@@ -1,11 +1,11 @@
 """Concatenate the parts of a table; write it as parquet and, where asked for, as CSV."""
 
-from snakemake.script import snakemake
+from typing import Any
 
 from grokscope.tables import concatenate, read_table, write_table
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     table = snakemake.wildcards.table
     frame = concatenate([read_table(path, table) for path in snakemake.input.parts], table)
     for path in snakemake.output:
@@ -13,4 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

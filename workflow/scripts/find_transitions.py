@@ -1,15 +1,14 @@
 """Traces of a panel to its table of transitions and onsets."""
 
 import json
+from typing import Any
 
-from snakemake.script import snakemake
-
-from grokscope.summary import read_traces
 from grokscope.tables import write_table
+from grokscope.trace import read_traces
 from grokscope.transitions import transitions_table
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Read the traces of the panel, write its table."""
     traces = read_traces(snakemake.input.traces, snakemake.params.specs)
     settings = json.loads(snakemake.params.settings)
@@ -18,4 +17,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # The preamble that Snakemake puts before a script defines the name.
+    main(snakemake)  # type: ignore[name-defined]

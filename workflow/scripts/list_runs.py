@@ -1,12 +1,13 @@
 """Traces of a panel to its table of runs."""
 
-from snakemake.script import snakemake
+from typing import Any
 
-from grokscope.summary import read_traces, runs_table
+from grokscope.summary import runs_table
 from grokscope.tables import write_table
+from grokscope.trace import read_traces
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Read the traces of the panel, write its table."""
     traces = read_traces(snakemake.input.traces, snakemake.params.specs)
     table = runs_table(traces)
@@ -14,4 +15,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # The preamble that Snakemake puts before a script defines the name.
+    main(snakemake)  # type: ignore[name-defined]

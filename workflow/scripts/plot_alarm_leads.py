@@ -1,8 +1,6 @@
 """The alarms and transitions tables to the leads of the gai alarms."""
 
-from __future__ import annotations
-
-from snakemake.script import snakemake
+from typing import Any
 
 from grokscope.plotting import style
 from grokscope.plotting.gai import alarm_leads
@@ -10,7 +8,7 @@ from grokscope.plotting.selection import of_study
 from grokscope.tables import read_table
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Read the tables, draw the rows of the study."""
     alarms = of_study(read_table(snakemake.input.alarms, "alarms"), "gai")
     transitions = of_study(read_table(snakemake.input.transitions, "transitions"), "gai")
@@ -19,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -1,10 +1,7 @@
 """The phases table to the share of runs that generalise."""
 
-from __future__ import annotations
-
 import json
-
-from snakemake.script import snakemake
+from typing import Any
 
 from grokscope.plotting import style
 from grokscope.plotting.phase_diagram import effects
@@ -12,7 +9,7 @@ from grokscope.plotting.selection import of_study
 from grokscope.tables import read_table
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Read the table, draw the rows of the study."""
     phases = read_table(snakemake.input.phases, "phases")
     settings = json.loads(snakemake.params.settings)
@@ -21,4 +18,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

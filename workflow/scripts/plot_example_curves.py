@@ -1,8 +1,6 @@
 """The phases table and traces to one run of each phase."""
 
-from __future__ import annotations
-
-from snakemake.script import snakemake
+from typing import Any
 
 from grokscope.plotting import style
 from grokscope.plotting.phase_diagram import choose_examples, example_curves
@@ -11,7 +9,7 @@ from grokscope.tables import read_table
 from grokscope.trace import read_trace
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Choose the runs, read their traces only, draw."""
     phases = of_study(read_table(snakemake.input.phases, "phases"), "phase_diagram")
     traces = {
@@ -23,4 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

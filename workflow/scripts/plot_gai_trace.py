@@ -1,11 +1,9 @@
 """Traces, transitions and alarms to the index and alarms of one gai run."""
 
-from __future__ import annotations
-
 import json
+from typing import Any
 
 import numpy as np
-from snakemake.script import snakemake
 
 from grokscope.alarms import scores
 from grokscope.plotting import style
@@ -15,7 +13,7 @@ from grokscope.tables import read_table
 from grokscope.trace import read_trace
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Choose the run, read its trace only, score it, draw."""
     settings = json.loads(snakemake.params.settings)
     transitions = of_study(read_table(snakemake.input.transitions, "transitions"), "gai")
@@ -32,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -1,8 +1,6 @@
 """The transitions table to the lags of the lead_lag runs."""
 
-from __future__ import annotations
-
-from snakemake.script import snakemake
+from typing import Any
 
 from grokscope.plotting import style
 from grokscope.plotting.lead_lag import lags
@@ -10,7 +8,7 @@ from grokscope.plotting.selection import of_study
 from grokscope.tables import read_table
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Read the table, draw the rows of the study."""
     transitions = read_table(snakemake.input.transitions, "transitions")
     figure = lags(of_study(transitions, "lead_lag"))
@@ -18,4 +16,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -1,8 +1,6 @@
 """A trace and the transitions table to the overlay of one run."""
 
-from __future__ import annotations
-
-from snakemake.script import snakemake
+from typing import Any
 
 from grokscope.plotting import style
 from grokscope.plotting.lead_lag import overlay
@@ -11,7 +9,7 @@ from grokscope.tables import read_table
 from grokscope.trace import read_trace
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Read the trace and its row, draw."""
     trace = read_trace(snakemake.input.trace)
     transitions = read_table(snakemake.input.transitions, "transitions")
@@ -20,4 +18,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -1,8 +1,6 @@
 """The phases table to the phase diagram."""
 
-from __future__ import annotations
-
-from snakemake.script import snakemake
+from typing import Any
 
 from grokscope.plotting import style
 from grokscope.plotting.phase_diagram import phase_diagram
@@ -10,7 +8,7 @@ from grokscope.plotting.selection import of_study
 from grokscope.tables import read_table
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Read the table, draw the rows of the study."""
     phases = read_table(snakemake.input.phases, "phases")
     figure = phase_diagram(of_study(phases, "phase_diagram"))
@@ -18,4 +16,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -1,8 +1,6 @@
 """Traces and the rank table to the last layer's rank around onset."""
 
-from __future__ import annotations
-
-from snakemake.script import snakemake
+from typing import Any
 
 from grokscope.plotting import style
 from grokscope.plotting.gai import rank_at_onset
@@ -11,7 +9,7 @@ from grokscope.tables import read_table
 from grokscope.trace import read_trace
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Read the table and, one after the other, the traces; draw."""
     rank = of_study(read_table(snakemake.input.rank, "rank"), "gai")
     figure = rank_at_onset((read_trace(path) for path in snakemake.input.traces), rank)
@@ -19,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -1,10 +1,7 @@
 """Traces and the transitions table to the grid of all lead_lag runs."""
 
-from __future__ import annotations
-
 import json
-
-from snakemake.script import snakemake
+from typing import Any
 
 from grokscope.plotting import style
 from grokscope.plotting.lead_lag import summary_grid
@@ -12,7 +9,7 @@ from grokscope.tables import read_table
 from grokscope.trace import read_trace
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     """Read the traces and their rows, draw."""
     traces = [read_trace(path) for path in snakemake.input.traces]
     transitions = read_table(snakemake.input.transitions, "transitions")
@@ -22,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -1,8 +1,8 @@
 """Train one run and keep its trace."""
 
 import sys
+from typing import Any
 
-from snakemake.script import snakemake
 from tqdm import tqdm
 
 from grokscope.runs import RunSpec
@@ -10,7 +10,7 @@ from grokscope.trace import write_trace
 from grokscope.training import train
 
 
-def main() -> None:
+def main(snakemake: Any) -> None:
     spec = RunSpec.from_json(snakemake.params.spec)
     with open(snakemake.log[0], "w", encoding="utf-8") as log:
         print(spec.key, file=log)
@@ -32,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

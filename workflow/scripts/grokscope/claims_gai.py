@@ -218,8 +218,8 @@ def spike_size(evidence: Evidence, values: Values) -> Finding:
         n=len(rows),
         seeds=rows["seed"].nunique(),
         holds=excludes_zero and _reaches(measured, interval, values["r"]),
-        reason=f"Over {len(rows)} of {runs} classification runs (the others have no alarm before "
-        f"onset) r = {share_text(measured)}, Spearman's rho = "
+        reason=f"Over the {len(rows)} of {runs} classification runs that have an alarm before "
+        f"onset (or their end) r = {share_text(measured)}, Spearman's rho = "
         f"{share_text(spearman(score, metric))}; with the R² of the regression runs r = "
         f"{share_text(every)}. It holds if the interval excludes zero and reaches {values['r']}.",
     )

@@ -253,13 +253,14 @@ def lag_falls(evidence: Evidence, values: Values) -> Finding:
         )
     falls = [bool((np.diff(list(of.values())) < 0).all()) for of in (primary, means)]
     verbs = ["falls" if fall else "does not fall" for fall in falls]
+    seeds = rows["seed"].nunique()
     return Finding(
         measured=measured,
         interval=evidence.interval(rows, rank_correlation),
         n=len(rows),
         seeds=rows["seed"].nunique(),
         holds=all(falls),
-        reason=f"Mean lag over {rows['seed'].nunique()} seed(s): "
-        f"{_each(means, steps_text, values['mean'])} {verbs[1]} from each fraction to the next; "
-        f"that of the primary runs, {_each(primary, steps_text)}, {verbs[0]} likewise.",
+        reason=f"The mean lag over {seeds} seed(s) {verbs[1]} from each fraction to the next: "
+        f"{_each(means, steps_text, values['mean'])}. That of the primary runs {verbs[0]}: "
+        f"{_each(primary, steps_text)}.",
     )

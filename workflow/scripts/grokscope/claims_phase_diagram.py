@@ -149,10 +149,10 @@ def no_decay(evidence: Evidence, values: Values) -> Finding:
         n=len(rows),
         seeds=seeds,
         holds=all(as_published) and not outside.any(),
-        reason=f"At weight decay 0, {int(number['grokking'].sum())} runs grok and "
-        f"{int(number['comprehension'].sum())} comprehend of {len(rows)} ({seeds} seed(s); "
-        f"published {values['grokking']} and {values['comprehension']}); {int(outside.sum())} of "
-        "them have h < 32 or a train fraction below 0.7.",
+        reason=f"Of {len(rows)} runs at weight decay 0 ({seeds} seed(s)) grok: "
+        f"{int(number['grokking'].sum())} (published {values['grokking']}), comprehend: "
+        f"{int(number['comprehension'].sum())} (published {values['comprehension']}); with h < 32 "
+        f"or a train fraction below 0.7 among these: {int(outside.sum())}.",
     )
 
 
@@ -169,9 +169,9 @@ def strong_decay(evidence: Evidence, values: Values) -> Finding:
         n=len(rows),
         seeds=seeds,
         holds=not grok.any() and bool(comprehend.any()) and not (comprehend & ~high).any(),
-        reason=f"At weight decay 1.0, {int(grok.sum())} of {len(rows)} runs grok; "
-        f"{int(comprehend.sum())} comprehend, {int((comprehend & high).sum())} of them with "
-        f"h >= 32 and a train fraction of at least 0.7 ({_counts(rows)}).",
+        reason=f"Of {len(rows)} runs at weight decay 1.0 grok: {int(grok.sum())}, comprehend: "
+        f"{int(comprehend.sum())}; with h ≥ 32 and a train fraction of at least 0.7 among the "
+        f"latter: {int((comprehend & high).sum())}. All: {_counts(rows)}.",
     )
 
 

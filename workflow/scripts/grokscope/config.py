@@ -50,7 +50,8 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 
 def _explain(error: ValidationError) -> Iterator[str]:
     """One line a problem: key, value, what is allowed."""
-    key, value = _name(tuple(error.absolute_path)), error.instance
+    key = _name(tuple(error.absolute_path))
+    value: Any = error.instance
     shown = json.dumps(value, default=str)
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     schema = error.schema if isinstance(error.schema, Mapping) else {}

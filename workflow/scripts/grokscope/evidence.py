@@ -213,6 +213,11 @@ def claim(name: str, *, quantity: str, unit: str, scale: Scale) -> Callable[[Jud
     return register
 
 
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a frame as mappings of column names."""
+    return cast(list[dict[str, Any]], frame.to_dict("records"))
+
+
 def groups(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[Cell, pd.DataFrame]]:
     """Groups of a frame by several columns, the names as a tuple of numbers."""
     for cell, group in frame.groupby(names):

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class Shape:
         if self.encoding == "embedding":
             start = 2 * self.n_symbols * self.embedding_dim
             result[0] = (0, start)
-        for layer, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False), 1):
+        for layer, (n_in, n_out) in enumerate(pairwise(self.sizes), 1):
             result[layer] = (start, start + n_in * n_out + n_out)
             start = result[layer][1]
         return result
@@ -89,7 +90,7 @@ def initial_parameters(spec: RunSpec, shape: Shape) -> Tensor:
         if shape.encoding == "embedding":
             for _ in range(2):
                 parts.append(torch.nn.Embedding(shape.n_symbols, shape.embedding_dim).weight)
-        for n_in, n_out in zip(shape.sizes, shape.sizes[1:], strict=False):
+        for n_in, n_out in pairwise(shape.sizes):
             linear = torch.nn.Linear(n_in, n_out)
             parts += [linear.weight.T, linear.bias]
         return torch.cat([part.detach().reshape(-1) for part in parts])
@@ -126,7 +127,7 @@ def _tiles(
     n = len(indices[0])
     edges = np.linspace(0, n, -(-n // tile_rows) + 1).astype(int)
     tiles = []
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         rows = stop - start
         chosen = [index[start:stop] for index in indices]
         gather = scatter = offsets = inputs = None
@@ -140,7 +141,9 @@ def _tiles(
                 bias = np.full((rows, 1), table_rows)
                 pairs.append(np.hstack([pair, bias]) + run * (table_rows + 1))
                 # Rows sorted by a, then rows sorted by b: bags of the 2 n_symbols table rows.
-                groups += [np.argsort(pair[:, side], kind="stable") + run * rows for side in (0, 1)]
+                groups += [
+                    np.argsort(pair[:, side], kind="stable") + run * rows for side in (0, 1)
+                ]
                 counts.append(np.bincount(pair.ravel(), minlength=table_rows))
                 targets.append(samples.classes[rows_of_run])
             gather = torch.from_numpy(np.concatenate(pairs)).to(device)
@@ -190,9 +193,9 @@ class Batch:
         if tile_rows is None:
             on_cpu = self.device.type == "cpu"
             tile_rows = CPU_TILE_ROWS if on_cpu else max(self.shape.n_train, self.shape.n_test)
-        self.parameters = torch.stack(
-            [initial_parameters(spec, self.shape) for spec in specs]
-        ).to(self.device, dtype)
+        self.parameters = torch.stack([initial_parameters(spec, self.shape) for spec in specs]).to(
+            self.device, dtype
+        )
         self.gradients = torch.zeros_like(self.parameters)
         self.weights, self.biases, self.embedding = self._views(self.parameters)
         self._weight_grads, self._bias_grads, self._embedding_grad = self._views(self.gradients)
@@ -216,11 +219,12 @@ class Batch:
         weights, biases, embedding = [], [], None
         for layer, (start, stop) in self.shape.segments().items():
             if layer == 0:
-                embedding = flat[:, start:stop].unflatten(1, (-1, self.shape.embedding_dim))
+                e = self.shape.embedding_dim
+                embedding = flat[:, start:stop].view(self.n_runs, -1, e)
                 continue
             n_in, n_out = self.shape.sizes[layer - 1], self.shape.sizes[layer]
             middle = start + n_in * n_out
-            weights.append(flat[:, start:middle].unflatten(1, (n_in, n_out)))
+            weights.append(flat[:, start:middle].view(self.n_runs, n_in, n_out))
             biases.append(flat[:, middle:stop].unsqueeze(1))
         return weights, biases, embedding
 

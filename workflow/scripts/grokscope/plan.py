@@ -8,7 +8,7 @@ compares parameters as an unordered set of their representations.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from grokscope.config import check_config
@@ -18,10 +18,19 @@ STUDIES = ("lead_lag", "gai", "phase_diagram")
 PANEL_TABLES = ("runs", "transitions", "alarms", "rank", "phases")
 STUDY_TABLES = (*PANEL_TABLES, "evaluation", "claims")
 
+FIGURES = {
+    "lead_lag": ("summary_grid", "lags", "weight_norms"),
+    "gai": ("gai_outcomes", "gai_trace", "alarm_leads", "rank_at_onset"),
+    "phase_diagram": ("phase_diagram", "delay_map", "example_curves", "effects"),
+}
+
+# A caption a figure; the overlays of lead_lag share one.
+CAPTIONS = FIGURES | {"lead_lag": (*FIGURES["lead_lag"], "overlay")}
+
 PANEL_PATTERN = "results/panels/{study}/task={task}/depth={depth}/{table}.parquet"
 OVERLAY_PATTERN = (
-    "results/figures/lead_lag/overlays/task={task},depth={depth},train_fraction={train_fraction}"
-    ",weight_decay={weight_decay},width={width},seed={seed}"
+    "results/figures/{study}/overlays/task={task}/depth={depth}/train_fraction={train_fraction}"
+    "/weight_decay={weight_decay}/width={width}/seed={seed}"
 )
 
 
@@ -111,6 +120,19 @@ class Plan:
         """Settings of a study as JSON, null where the configuration leaves it out."""
         return to_json(self.config["studies"].get(study))
 
-    def overlays(self, suffix: str) -> list[str]:
-        """Overlay figures, one a run of lead_lag."""
-        return [OVERLAY_PATTERN.format(**key._asdict()) + suffix for key in self.keys("lead_lag")]
+    def overlays(self) -> list[str]:
+        """Stems of the overlay figures, one a run of lead_lag."""
+        return [OVERLAY_PATTERN.format(**key._asdict()) for key in self.keys("lead_lag")]
+
+    def figures(self, study: str, suffixes: Sequence[str] = ("png", "svg")) -> list[str]:
+        """Paths of all figures of a study that the configuration has; none of another."""
+        if study not in self.config["studies"]:
+            return []
+        stems = [
+            # The one figure that people ask for by name has the shortest path.
+            "results/phase_diagram" if name == study else f"results/figures/{study}/{name}"
+            for name in FIGURES[study]
+        ]
+        if study == "lead_lag":
+            stems += self.overlays()
+        return [f"{stem}.{suffix}" for stem in stems for suffix in suffixes]

@@ -20,7 +20,7 @@ import pandas as pd
 import yaml
 from markupsafe import Markup, escape
 
-from grokscope.evidence import FAILS, HOLDS, NOT_TESTABLE
+from grokscope.evidence import FAILS, HOLDS, NOT_TESTABLE, records
 from grokscope.report_tables import ABSENT, Table, number, steps, study_tables
 
 STUDIES = {
@@ -145,17 +145,29 @@ def claim_rows(
     """Claims as the templates print them."""
     weakness = {entry["id"]: entry["weakness"] for entry in published}
     rows = []
-    for row in claims.to_dict("records"):
+    for row in records(claims):
         text = {name: shown(row[name], row["unit"]) for name in ("measured", "low", "high")}
         value = {name: "" if pd.isna(row[name]) else repr(float(row[name])) for name in text}
         rows.append(
-            {str(name): row[name] for name in row}
+            row
             | {"text": text, "value": value, "badge": BADGES[row["verdict"]]}
             | {"has_interval": bool(pd.notna(row["low"]))}
             | {"weakness": weakness[row["claim"]]}
             | {"unit_text": row["unit"] if row["unit"] in ("steps", "runs", "phases") else ""}
         )
     return rows
+
+
+def tally(verdicts: Sequence[str]) -> list[tuple[str, tuple[str, str], int]]:
+    """Verdicts in words that follow a number, their badges, and how many there are."""
+    counts = [(name, verdicts.count(name)) for name in BADGES]
+    # "6 hold", "1 holds".
+    return [
+        (name if count == 1 else name.removesuffix("s"), BADGES[name], count)
+        if name in (HOLDS, FAILS)
+        else (name, BADGES[name], count)
+        for name, count in counts
+    ]
 
 
 def definitions(analysis: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -278,7 +290,7 @@ def report_context(
     verdicts = [claim["verdict"] for claim in claims]
     return {
         "claims": claims,
-        "tally": [(name, BADGES[name], verdicts.count(name)) for name in BADGES],
+        "tally": tally(verdicts),
         "sections": sections,
         "definitions": definitions(config["analysis"]),
         "environments": _environments(summaries),

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from grokscope.evaluation import COMBINED, GAI, is_event
-from grokscope.evidence import GENERALISING, groups
+from grokscope.evidence import GENERALISING, groups, records
 from grokscope.runs import KEY_COLUMNS
 from grokscope.tables import key_of
 
@@ -35,6 +35,11 @@ def number(value: float) -> str:
 def plain(value: float) -> str:
     """Parameters as they stand in the config."""
     return f"{value:g}"
+
+
+def task_words(task: str) -> str:
+    """A task's name as words: "S5 composition"."""
+    return task.replace("_", " ").replace("s5 ", "S5 ")
 
 
 @dataclass(frozen=True)
@@ -97,15 +102,12 @@ class _Row:
         """A key column; it identifies, so it has no source."""
         value = self.row[column]
         if isinstance(value, str):
-            return Cell(value.replace("_", " "))
+            return Cell(task_words(value))
         return Cell(plain(float(value)), numeric=True)
 
 
 def _records(frame: pd.DataFrame, by: Sequence[str]) -> list[dict[str, Any]]:
-    ordered = frame.sort_values(list(by), kind="stable")
-    return [
-        {str(name): value for name, value in row.items()} for row in ordered.to_dict("records")
-    ]
+    return records(frame.sort_values(list(by), kind="stable"))
 
 
 def _count(value: float) -> Cell:
@@ -119,7 +121,9 @@ def _of(value: float, form: Callable[[float], str] = steps) -> Cell:
 # ------------------------------------------------------------------- lead_lag
 
 
-def lead_lag_tables(tables: Mapping[str, pd.DataFrame], values: Mapping[str, Any]) -> list[Table]:
+def lead_lag_tables(
+    tables: Mapping[str, pd.DataFrame], values: Mapping[str, Any], replication_steps: int
+) -> list[Table]:
     """A row a run, then the lags over seeds; `values` are LL1's and LL2's published numbers."""
     runs = tables["runs"][[*KEY_COLUMNS, "final_test_metric", "max_steps"]]
     frame = tables["transitions"].merge(runs, on=list(KEY_COLUMNS))
@@ -157,7 +161,13 @@ def lead_lag_tables(tables: Mapping[str, pd.DataFrame], values: Mapping[str, Any
     if boundary:
         note += " † The peak is the first step searched, so it is no interior peak."
     header = ["task", "fraction", "seed", "steps", "gradient peak", "metric transition"]
-    header += ["metric there", "lag", "published", "lag, first part", "cross-corr. lag"]
+    header += [
+        "metric there",
+        "lag",
+        "published",
+        f"lag, first {steps(replication_steps)}",
+        "cross-corr. lag",
+    ]
     header += ["Pearson r", "onset", "onset lag", "final metric"]
     over_seeds = []
     cells = ["task", "depth", "train_fraction", "weight_decay", "width"]
@@ -176,7 +186,7 @@ def lead_lag_tables(tables: Mapping[str, pd.DataFrame], values: Mapping[str, Any
         )
         over_seeds.append(
             [
-                Cell(str(task).replace("_", " ")),
+                Cell(task_words(task)),
                 *(Cell(plain(value), numeric=True) for value in (depth, fraction, decay, width)),
                 _count(len(lags)),
                 _of(lags.mean()),
@@ -190,7 +200,7 @@ def lead_lag_tables(tables: Mapping[str, pd.DataFrame], values: Mapping[str, Any
     if over_seeds:
         header = ["task", "depth", "fraction", "weight decay", "width", "seeds"]
         header += ["mean lag", "sd", "smallest", "largest", "published"]
-        note = "On the first steps only, as many as the shorter runs have, so that all compare."
+        note = f"Lag within the first {steps(replication_steps)} steps, so that all runs compare."
         result.append(Table("Lag over seeds", header, over_seeds, note))
     return result
 
@@ -210,7 +220,7 @@ def gai_tables(tables: Mapping[str, pd.DataFrame], gap: int) -> list[Table]:
         final = mine["final_test_metric"].astype(float)
         outcomes.append(
             [
-                Cell(str(panel[0]).replace("_", " ")),
+                Cell(task_words(panel[0])),
                 Cell(plain(panel[1]), numeric=True),
                 _count(len(group)),
                 _count((~group["train_onset_censored"]).sum()),
@@ -245,7 +255,7 @@ def gai_tables(tables: Mapping[str, pd.DataFrame], gap: int) -> list[Table]:
     last = rank[rank["is_last_layer"]]
     drops = []
     for names, group in groups(last, ["task", "depth", "measure"]):
-        cells = [Cell(str(names[0]).replace("_", " ")), Cell(plain(names[1]), numeric=True)]
+        cells = [Cell(task_words(names[0])), Cell(plain(names[1]), numeric=True)]
         cells.append(Cell(str(names[2])))
         for reference in ("onset", "matched"):
             known = group.loc[group["reference"] == reference, "relative_drop"].dropna()
@@ -293,7 +303,7 @@ def phase_tables(tables: Mapping[str, pd.DataFrame]) -> list[Table]:
     panel = ["task", "depth", "width", "weight_decay"]
     maps = []
     for names, group in groups(phases, panel):
-        cells = [Cell(str(names[0]).replace("_", " "))]
+        cells = [Cell(task_words(names[0]))]
         cells += [Cell(plain(value), numeric=True) for value in names[1:]]
         for fraction in fractions:
             here = group[group["train_fraction"] == fraction]
@@ -303,8 +313,8 @@ def phase_tables(tables: Mapping[str, pd.DataFrame]) -> list[Table]:
             row = _records(here, keys)[0]
             cell = _Row(row, "phases").text("vote", style=str(row["vote"]))
             if several:
-                share = f" {round(row['agreement'] * row['cell_seeds'])}/{row['cell_seeds']}"
-                cell = Cell(cell.text + share, False, cell.source, cell.value, cell.style)
+                agree = f" {round(row['agreement'] * row['cell_seeds'])}/{row['cell_seeds']}"
+                cell = Cell(cell.text + agree, False, cell.source, cell.value, cell.style)
             cells.append(cell)
         maps.append(cells)
     effects = []
@@ -363,7 +373,8 @@ def study_tables(
             "modular_addition": values["LL1"]["lag"],
             "sine_regression": values["LL3"]["lag"],
         }
-        return lead_lag_tables(mine, values["LL2"] | {"lag": lags})
+        published_lags = values["LL2"] | {"lag": lags}
+        return lead_lag_tables(mine, published_lags, settings["transitions"]["replication_steps"])
     if study == "gai":
         return gai_tables(mine, settings["phases"]["gap"])
     if study == "phase_diagram":

@@ -1,44 +1,17 @@
-"""Summary: the traces of a panel, and a row a run of how each ended.
+"""Summary: a row a run of how each ended.
 
-Input: trace files with the specifications they must have. Output: the table ``runs``.
+Input: traces. Output: the table ``runs``.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-from grokscope.runs import RunSpec
 from grokscope.tables import conform, empty
-from grokscope.trace import Trace, read_trace
-
-
-def read_traces(paths: Sequence[str | os.PathLike[str]], specs: str) -> Iterator[Trace]:
-    """Traces one after the other, so that a panel need not fit in memory.
-
-    Parameters
-    ----------
-    paths
-        Trace files.
-    specs
-        A JSON list of the specifications that they must have, in the same order.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many specifications as files.
-    TraceError
-        If a file is not a trace of its specification.
-    """
-    expected = [RunSpec.from_json(json.dumps(spec)) for spec in json.loads(specs)]
-    if len(paths) != len(expected):
-        raise ValueError(f"{len(paths)} traces for {len(expected)} specifications")
-    for path, spec in zip(paths, expected, strict=True):
-        yield read_trace(path, spec)
+from grokscope.trace import Trace
 
 
 def summary(trace: Trace) -> dict[str, Any]:

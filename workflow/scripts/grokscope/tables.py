@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -39,7 +39,7 @@ def columns_of(table: str) -> dict[str, Mapping[str, Any]]:
     """Key columns and own columns of a table, in order, with type and description."""
     schema = _schemas()["tables"][table]
     key = {name: _schemas()["key"][name] for name in schema.get("key", KEY_COLUMNS)}
-    return key | schema["columns"]
+    return cast(dict[str, Mapping[str, Any]], key | schema["columns"])
 
 
 def key_of(table: str) -> list[str]:
@@ -80,12 +80,13 @@ def conform(frame: pd.DataFrame, table: str) -> pd.DataFrame:
         if entry is None:
             raise TableError(f"table {table}: unknown column {name!r}; add it to tables.yaml")
         try:
-            result[name] = frame[name].astype(_TYPES[entry["type"]])
+            dtype: Any = _TYPES[entry["type"]]
+            result[name] = frame[name].astype(dtype)
         except (TypeError, ValueError) as error:
             raise TableError(
                 f"table {table}, column {name!r}: not {entry['type']} ({error})"
             ) from error
-        if not entry.get("null", False) and result[name].isna().any():
+        if not entry.get("nullable", False) and result[name].isna().any():
             raise TableError(f"table {table}, column {name!r}: null values are not allowed")
     return pd.DataFrame(result, columns=names + extra).reset_index(drop=True)
 
@@ -138,7 +139,7 @@ def data_dictionary() -> str:
         lines += [f"## {table}", "", _schemas()["tables"][table]["description"], ""]
         lines += ["| column | type | may be null | meaning |", "|---|---|---|---|"]
         for name, entry in columns_of(table).items():
-            null = "yes" if entry.get("null") else ""
+            null = "yes" if entry.get("nullable") else ""
             lines.append(f"| `{name}` | {entry['type']} | {null} | {entry['description']} |")
         lines.append("")
     return "\n".join(lines)

@@ -145,9 +145,7 @@ def _not_prime(p: int) -> str | None:
     return None if divisor is None else f"division needs a prime p; {p} is divisible by {divisor}"
 
 
-@register(
-    "modular_division", ("p",), size=lambda p: p * (p - 1), symbolic=True, check=_not_prime
-)
+@register("modular_division", ("p",), size=lambda p: p * (p - 1), symbolic=True, check=_not_prime)
 def modular_division(_rng: np.random.RandomState, p: int) -> SymbolSamples:
     """``a / b mod p`` over the p (p - 1) pairs with b != 0, listed a-major; p prime."""
     a, b = np.divmod(np.arange(p * (p - 1), dtype=np.int64), p - 1)

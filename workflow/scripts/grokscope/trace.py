@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -137,9 +137,7 @@ def write_trace(
             compression="zstd",
             use_dictionary=["seed"],
             column_encoding={
-                field.name: "DELTA_BINARY_PACKED"
-                if field.name == "step"
-                else "BYTE_STREAM_SPLIT"
+                field.name: "DELTA_BINARY_PACKED" if field.name == "step" else "BYTE_STREAM_SPLIT"
                 for field in schema
                 if field.name != "seed"
             },
@@ -203,3 +201,27 @@ def read_trace(
     if not np.array_equal(steps, np.arange(len(steps))):
         raise TraceError(f"{path}: steps are not 0, 1, 2, ... without gaps")
     return Trace(spec, info, frame)
+
+
+def read_traces(paths: Sequence[str | os.PathLike[str]], specs: str) -> Iterator[Trace]:
+    """Traces one after the other, so that a panel need not fit in memory.
+
+    Parameters
+    ----------
+    paths
+        Trace files.
+    specs
+        A JSON list of the specifications that they must have, in the same order.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many specifications as files.
+    TraceError
+        If a file is not a trace of its specification.
+    """
+    expected = [RunSpec.from_json(json.dumps(spec)) for spec in json.loads(specs)]
+    if len(paths) != len(expected):
+        raise ValueError(f"{len(paths)} traces for {len(expected)} specifications")
+    for path, spec in zip(paths, expected, strict=True):
+        yield read_trace(path, spec)

@@ -134,8 +134,7 @@ def settled_step(
     Parameters
     ----------
     metrics
-        Arrays of shape ``(n_rows,)``, one value a step; NaN where not evaluated. A row
-        counts as evaluated where the last metric (the test metric, if any) is not NaN.
+        Arrays of shape ``(n_rows,)``, one value a step; NaN where not evaluated.
     threshold, hold_steps
         Every evaluation in ``[t - hold_steps, t]`` must be at or above the threshold, and
         the first of them must be no later than ``t - hold_steps``.
@@ -145,20 +144,16 @@ def settled_step(
     int or None
         The step t, None if there is none.
     """
-    held = np.ones(len(metrics[0]), dtype=bool)
-    evaluated = ~np.isnan(np.stack(metrics)).any(axis=0)
-    for metric in metrics:
-        held &= metric >= threshold
-    steps = np.flatnonzero(evaluated)
-    start: int | None = None
-    for step in steps:
-        if not held[step]:
-            start = None
-            continue
-        start = int(step) if start is None else start
-        if step - start >= hold_steps:
-            return int(step)
-    return None
+    values = np.stack(metrics)
+    steps = np.flatnonzero(~np.isnan(values).any(axis=0))
+    if not len(steps):
+        return None
+    held = (values[:, steps] >= threshold).all(axis=0)
+    place = np.arange(len(steps))
+    # Where the present streak of held evaluations began.
+    begun = np.maximum.accumulate(np.where(held, -1, place)) + 1
+    settled = held & (steps - steps[np.minimum(begun, place)] >= hold_steps)
+    return int(steps[settled.argmax()]) if settled.any() else None
 
 
 class _Log:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
 from typing import NamedTuple
 
 import pandas as pd
@@ -55,6 +54,12 @@ class PanelKey(NamedTuple):
     width: int
 
 
+def fits(text: str, size: tuple[float, float]) -> bool:
+    """Whether every line of a text is narrower than a cell (inches)."""
+    widest = max(style.text_width(line, CELL_FONT) for line in text.split("\n"))
+    return widest <= size[0] - 0.02
+
+
 def draw_cell(
     axes: Axes, column: float, row: float, cell: Cell, size: tuple[float, float]
 ) -> None:
@@ -79,7 +84,7 @@ def draw_cell(
     lines = cell.text.split("\n")
     while lines and LINE_HEIGHT * len(lines) > size[1]:
         lines.pop()
-    if lines and max(style.text_width(line, CELL_FONT) for line in lines) <= size[0] - 0.02:
+    if lines and fits("\n".join(lines), size):
         axes.text(
             column,
             row,
@@ -189,6 +194,25 @@ def map_panel(
     return len(decays) * len(fractions) - len(cells)
 
 
+def panel_cells(
+    phases: pd.DataFrame, key: PanelKey, make_cell: Callable[[pd.DataFrame], Cell]
+) -> dict[tuple[float, float], Cell]:
+    """Cell of each (weight decay, train fraction) of a panel that has runs."""
+    runs = phases[(phases[["task", "depth", "width"]] == list(key)).all(axis=1)]
+    cells = {}
+    for decay in runs["weight_decay"].unique():
+        for fraction in runs["train_fraction"].unique():
+            of_cell = (runs["weight_decay"] == decay) & (runs["train_fraction"] == fraction)
+            if of_cell.any():
+                cells[float(decay), float(fraction)] = make_cell(runs[of_cell])
+    return cells
+
+
+def has_number(cell: Cell) -> bool:
+    """Whether a cell shows a number."""
+    return any(character.isdigit() for character in cell.text)
+
+
 def map_figure(
     phases: pd.DataFrame, title: str, make_cell: Callable[[pd.DataFrame], Cell], room: float = 0
 ) -> tuple[Figure, str]:
@@ -222,27 +246,31 @@ def map_figure(
     )
     figure = style.new_figure(wide, tall, title)
     grid = figure.subplots(n_rows, columns, squeeze=False, sharey=True)
+    panels = [panel_cells(phases, key, make_cell) for key in shown]
+    crowded = any(
+        not fits(cell.text, size)
+        for cells in panels
+        for cell in cells.values()
+        if has_number(cell)
+    )
     missing = 0
     for axes in grid.flat[len(shown) :]:
         axes.axis("off")
-    for index, (axes, key) in enumerate(zip(grid.flat, shown, strict=False)):
-        runs = phases[(phases[["task", "depth", "width"]] == list(key)).all(axis=1)]
-        cells = {
-            place: make_cell(group)
-            for place in product(decays, fractions)
-            if len(
-                group := runs[
-                    (runs[["weight_decay", "train_fraction"]] == list(place)).all(axis=1)
-                ]
-            )
-        }
+    for index, (key, cells) in enumerate(zip(shown, panels, strict=True)):
+        axes = grid.flat[index]
+        if crowded:
+            # Numbers in some cells only would look as if the others had none.
+            cells = {
+                place: cell._replace(text="") if has_number(cell) else cell
+                for place, cell in cells.items()
+            }
         missing += map_panel(axes, cells, decays, fractions, size)
         axes.set_title(panel_words(key, shown))
         if index + columns >= len(shown):
             axes.set_xlabel("train fraction")
         if index % columns == 0:
             axes.set_ylabel("weight decay")
-    notes = []
+    notes = ["Too many cells for numbers in them."] if crowded else []
     if missing:
         notes.append(f"{style.count(missing, 'cell')} not in the grid (–).")
     if len(shown) < len(keys):
@@ -291,7 +319,7 @@ def delay_map(phases: pd.DataFrame) -> Figure:
     smallest = min(0.0, float(medians.min())) if len(medians) else 0.0
     largest = float(medians.max()) if len(medians) else 1.0
     figure, note = map_figure(
-        phases, title, lambda runs: delay_cell(runs, largest, smallest), room=1.2
+        phases, title, lambda runs: delay_cell(runs, largest, smallest), room=0.95
     )
     if (phases["cell_seeds"] > 1).any():
         note = ("Median gap; k/n: k of the cell's n seeds have one. " + note).strip()
@@ -302,6 +330,8 @@ def delay_map(phases: pd.DataFrame) -> Figure:
             label="gap (optimiser updates)",
             shrink=0.9,
             aspect=30,
+            fraction=0.04,
+            pad=0.02,
         )
         style.number_axis(bar.ax.yaxis)
         bar.outline.set_visible(False)

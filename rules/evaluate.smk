@@ -1,0 +1,88 @@
+"""Study jobs: panel tables put together, alarms against onsets, claims."""
+
+
+rule collect_study:
+    input:
+        parts=lambda wildcards: plan.panel_tables(wildcards.study, wildcards.table),
+        code="results/code/collect_table.json",
+    output:
+        "results/studies/{study}/{table}.parquet",
+    log:
+        "results/logs/studies/{study}/{table}.log",
+    wildcard_constraints:
+        table="|".join(PANEL_TABLES),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/collect_table.py"
+
+
+rule evaluate_alarms:
+    input:
+        alarms="results/studies/{study}/alarms.parquet",
+        transitions="results/studies/{study}/transitions.parquet",
+        code="results/code/evaluate_alarms.json",
+    output:
+        table="results/studies/{study}/evaluation.parquet",
+    log:
+        "results/logs/studies/{study}/evaluation.log",
+    params:
+        settings=plan.settings("evaluation", "phases"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/evaluate_alarms.py"
+
+
+rule collect_tables:
+    input:
+        parts=expand("results/studies/{study}/{{table}}.parquet", study=STUDIES),
+        code="results/code/collect_table.json",
+    output:
+        parquet="results/tables/{table}.parquet",
+        csv="results/tables/{table}.csv",
+    log:
+        "results/logs/tables/{table}.log",
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/collect_table.py"
+
+
+rule judge_claims:
+    input:
+        runs="results/studies/{study}/runs.parquet",
+        transitions="results/studies/{study}/transitions.parquet",
+        alarms="results/studies/{study}/alarms.parquet",
+        rank="results/studies/{study}/rank.parquet",
+        phases="results/studies/{study}/phases.parquet",
+        published="workflow/report/claims.yaml",
+        code="results/code/judge_claims.json",
+    output:
+        table="results/studies/{study}/claims.parquet",
+    log:
+        "results/logs/studies/{study}/claims.log",
+    params:
+        settings=plan.settings("evaluation", "phases", "alarms", "onset", "transitions", "rank"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/judge_claims.py"
+
+
+rule summarise_study:
+    input:
+        traces=lambda wildcards: plan.traces(plan.keys(wildcards.study)),
+        runs="results/studies/{study}/runs.parquet",
+        transitions="results/studies/{study}/transitions.parquet",
+        phases="results/studies/{study}/phases.parquet",
+        claims="results/studies/{study}/claims.parquet",
+        code="results/code/summarise_study.json",
+    output:
+        summary="results/summaries/{study}.json",
+    log:
+        "results/logs/summaries/{study}.log",
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/summarise_study.py"

@@ -1,0 +1,228 @@
+"""Complete results of three small synthetic studies: traces, tables, summaries, report.
+
+Made with the functions of the library, without Snakemake and without training, so that tests of
+the report and of the validation start from results that are right.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grokscope.claims import claims_table, read_published
+from grokscope.config import check_config
+from grokscope.evaluation import evaluation_table
+from grokscope.evidence import Evidence
+from grokscope.report import render_html, render_markdown, report_context
+from grokscope.runs import RunKey, RunSpec, expand_runs, panels
+from grokscope.study_summary import analysis_environment, study_facts, training_environment
+from grokscope.tables import concatenate, read_table, write_table
+from grokscope.trace import Trace, read_trace
+from grokscope.validation import (
+    Check,
+    check_csv,
+    check_html,
+    check_markdown,
+    recompute,
+    validate,
+)
+from synthetic import make_trace, write
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "workflow" / "report"
+PUBLISHED = read_published(TEMPLATES / "claims.yaml")
+# The smallest PNG file: one white pixel.
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63f8"
+    "ffff3f0005fe02fea735815e0000000049454e44ae426082"
+)
+
+
+def small_config() -> dict[str, Any]:
+    """Three studies, a few runs each; short signals, so short windows."""
+
+    def grid(tasks: list[str], fractions: list[float], seeds: list[int], **of: Any) -> dict:
+        values = {"tasks": tasks, "depths": [2], "train_fractions": fractions, "seeds": seeds}
+        return values | {"weight_decays": [0.1], "widths": [64], "steps": 400} | of
+
+    modular, sine = ["modular_addition"], ["sine_regression"]
+    return check_config(
+        {
+            "studies": {
+                "lead_lag": {
+                    "grids": [grid([*modular, *sine], [0.5, 0.9], [42]), grid(modular, [0.5], [7])]
+                },
+                "gai": {
+                    "grids": [
+                        grid([*modular, "cubic_regression"], [0.6], [0, 1], depths=[2, 3]),
+                    ],
+                    "test_every": 5,
+                    "rank_every": 20,
+                },
+                "phase_diagram": {
+                    "grids": [grid(modular, [0.3, 0.9], [42], weight_decays=[0, 1.0])],
+                    "encoding": "embedding",
+                    "test_every": 20,
+                },
+            },
+            "analysis": {
+                "alarms": {"smoothing_window": 5, "sigma_window": 50, "refractory": 20},
+                "phases": {"gap": 40},
+                "evaluation": {"lead_window": [20, 60], "resamples": 100},
+                "transitions": {"savgol_window": 21, "replication_steps": 300},
+            },
+        }
+    )
+
+
+def synthetic_trace(spec: RunSpec) -> Trace:
+    """A run that memorises at 60 and generalises later, the earlier the more data it has.
+
+    The gradient norm has a bump, and a kink shortly before the onset, so that there are alarms.
+    Fractions of 0.3 never generalise.
+    """
+    t = np.arange(spec.steps + 1)
+    rng = np.random.default_rng([spec.seed, spec.depth, int(10 * float(spec.train_fraction))])
+    onset = 330 - 200 * float(spec.train_fraction) + 10 * (spec.seed % 5)
+    noise = 0.002 * rng.normal(size=len(t))
+    train = 1 / (1 + np.exp(-(t - 40) / 4))
+    test = 1 / (1 + np.exp(-(t - onset) / 6)) if spec.train_fraction != "0.3" else 0.02 + 0 * t
+    bump = np.exp(-(((t - 0.7 * onset) / 40) ** 2))
+    norm = 0.3 + bump + 0.2 * np.maximum(t - (onset - 40), 0) * (t < onset - 30) + noise
+    return make_trace(
+        spec,
+        train_metric=train,
+        test_metric=test,
+        grad_norm=norm,
+        train_loss=1.1 - train,
+        test_loss=1.1 - test,
+        **{
+            f"effective_rank_{layer}": 40 - 15 * test + rng.uniform(size=len(t))
+            for layer in range(1, spec.depth + 1)
+        },
+        info={"seconds": 1.5, "n_train": 600, "n_test": 400},
+    )
+
+
+@dataclass
+class Results:
+    """Everything that validation reads."""
+
+    root: Path
+    config: dict[str, Any]
+    specs: dict[RunKey, RunSpec]
+    paths: dict[RunKey, Path]
+    tables: dict[str, pd.DataFrame]
+    csv: dict[str, Path]
+    summaries: dict[str, dict[str, Any]]
+    context: dict[str, Any]
+    html: str
+    markdown: str
+
+    def validate(self) -> list[Check]:
+        """All checks of the results as they are now."""
+        return validate(
+            tables=self.tables,
+            csv=self.csv,
+            traces=self.paths,
+            specs=self.specs,
+            settings=self.config["analysis"],
+            summaries=self.summaries,
+            html=self.html,
+            markdown=self.markdown,
+        )
+
+    def problems_of_files(self) -> dict[str, list[str]]:
+        """Problems of the checks that read no trace: much faster than all."""
+        checks = [
+            check_csv(self.tables, self.csv),
+            check_html(self.html, self.tables),
+            check_markdown(self.markdown, self.tables["claims"]),
+        ]
+        return {check.name: check.problems for check in checks if check.problems}
+
+    def problems(self) -> dict[str, list[str]]:
+        """Problems of each check that has any."""
+        return {check.name: check.problems for check in self.validate() if check.problems}
+
+
+def write_figures(root: Path) -> list[Path]:
+    """One-pixel figures where the workflow would have real ones."""
+    overlay = "lead_lag/overlays/task=modular_addition,depth=2,seed=42"
+    names = ["lead_lag/lags", overlay, "gai/alarm_leads", "phase_diagram/delay_map"]
+    paths = [root / "results" / "figures" / f"{name}.png" for name in names]
+    paths.append(root / "results" / "phase_diagram.png")
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(PIXEL)
+    return paths
+
+
+def evaluated(
+    tables: Mapping[str, pd.DataFrame], analysis: Mapping[str, Any]
+) -> dict[str, pd.DataFrame]:
+    """The tables with evaluation and claims."""
+    evaluation = evaluation_table(
+        tables["alarms"],
+        tables["transitions"],
+        lead_window=analysis["evaluation"]["lead_window"],
+        gap=analysis["phases"]["gap"],
+    )
+    evidence = Evidence(**tables, settings=analysis)
+    return {**tables, "evaluation": evaluation, "claims": claims_table(PUBLISHED, evidence)}
+
+
+def make_results(
+    root: Path,
+    config: dict[str, Any] | None = None,
+    trace_of: Any = synthetic_trace,
+    figures: list[Path] | None = None,
+    captions: Mapping[str, str] | None = None,
+) -> Results:
+    """Write traces and CSV files under `root`, and make all results from them."""
+    config = small_config() if config is None else config
+    specs = expand_runs(config)
+    paths = {key: write(trace_of(spec), root) for key, spec in specs.items()}
+    parts: dict[str, list[pd.DataFrame]] = {}
+    infos: dict[str, list[Any]] = {}
+    for panel, keys in panels(specs).items():
+        made, info = recompute((read_trace(paths[key]) for key in keys), config["analysis"])
+        infos.setdefault(panel.study, []).extend(info)
+        for name, table in made.items():
+            parts.setdefault(name, []).append(table)
+    tables = evaluated(
+        {name: concatenate(frames, name) for name, frames in parts.items()}, config["analysis"]
+    )
+    csv = {name: root / "results" / "tables" / f"{name}.csv" for name in tables}
+    for name, path in csv.items():
+        write_table(tables[name], path.with_suffix(".parquet"), name)
+        write_table(tables[name], path, name)
+        tables[name] = read_table(path.with_suffix(".parquet"), name)
+    summaries = {
+        study: json.loads(
+            json.dumps(
+                study_facts(study, tables)
+                | {"training": training_environment(infos[study])}
+                | {"analysis": analysis_environment()}
+            )
+        )
+        for study in config["studies"]
+    }
+    context = report_context(
+        tables=tables,
+        published=PUBLISHED,
+        summaries=summaries,
+        figures=write_figures(root) if figures is None else figures,
+        captions={"lags": "Lags. Read *this*, ``not`` that <b>&.", "overlay": "One run."}
+        if captions is None
+        else captions,
+        config=config,
+    )
+    html = render_html(TEMPLATES / "report.html.j2", context)
+    markdown = render_markdown(TEMPLATES / "report.md.j2", context, root / "results")
+    return Results(root, config, specs, paths, tables, csv, summaries, context, html, markdown)

@@ -1,0 +1,73 @@
+"""Stamps: what changes them and what does not."""
+
+import os
+import shutil
+
+import pytest
+
+from grokscope.provenance import _data_digest, _digest, code_hashes, write_stamps
+from project import ROOT
+
+
+@pytest.fixture
+def scripts(tmp_path):
+    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    return tmp_path / "workflow/scripts"
+
+
+def stamp(scripts, script="find_alarms"):
+    _digest.cache_clear()
+    _data_digest.cache_clear()
+    write_stamps(scripts.parent / "code", scripts)
+    return scripts.parent / "code" / f"{script}.json"
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_stamp_names_what_a_script_imports(scripts):
+    training = code_hashes("train_run", scripts)
+    assert {"train_run", "grokscope.training", "grokscope.model", "grokscope.tasks"} <= set(
+        training
+    )
+    # Editing a detector, a table or a figure never retrains.
+    analysis = ("alarms", "tables", "onset", "plotting", "claims", "report", "config", "plan")
+    assert not {f"grokscope.{name}" for name in analysis} & set(training)
+    assert "grokscope.training" not in code_hashes("find_alarms", scripts)
+    assert "tables.yaml" in code_hashes("find_alarms", scripts)
+
+
+def test_comments_docstrings_and_touches_leave_the_file_alone(scripts):
+    path = stamp(scripts)
+    os.utime(path, (1, 1))
+    alarms = scripts / "grokscope/alarms.py"
+    alarms.touch()
+    alarms.write_text(alarms.read_text() + "\n# A comment.\n")
+    edit(alarms, '"""', '"""Another docstring. ')
+    edit(scripts.parent / "schemas/tables.yaml", "A row an alarm.", "One row an alarm.")
+    stamp(scripts)
+    assert path.stat().st_mtime == 1
+
+
+def test_an_edit_reaches_dependents_alone(scripts):
+    before = {name: stamp(scripts, name).read_text() for name in ("find_alarms", "train_run")}
+    alarms = scripts / "grokscope/alarms.py"
+    alarms.write_text(alarms.read_text() + "\nEXTRA = 1\n")
+    assert stamp(scripts).read_text() != before["find_alarms"]
+    assert stamp(scripts, "train_run").read_text() == before["train_run"]
+    assert stamp(scripts, "plot_lags").read_text() == stamp(scripts, "plot_lags").read_text()
+
+
+def test_an_edit_of_an_indirect_import_counts(scripts):
+    before = stamp(scripts).read_text()
+    edit(scripts / "grokscope/runs.py", 'text + ".0"', 'text + ".00"')
+    assert stamp(scripts).read_text() != before
+
+
+def test_a_schema_change_counts(scripts):
+    before = stamp(scripts).read_text()
+    edit(scripts.parent / "schemas/tables.yaml", "score: {type: number", "score: {type: integer")
+    assert stamp(scripts).read_text() != before

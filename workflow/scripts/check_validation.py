@@ -1,0 +1,23 @@
+"""Validation to success or failure: fails with the problems listed if there are any."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from grokscope.validation import failures
+
+
+def main(snakemake: Any) -> None:
+    """Read the checks; stop with their problems, or write how many passed."""
+    result = json.loads(Path(snakemake.input.validation).read_text(encoding="utf-8"))
+    problems = failures(result)
+    if problems:
+        sys.exit("results/validation.json:\n" + "\n".join(problems))
+    checked = sum(check["n_checked"] for check in result["checks"])
+    text = f"{len(result['checks'])} checks, {checked} comparisons: ok\n"
+    Path(snakemake.output.stamp).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

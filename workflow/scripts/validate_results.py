@@ -1,0 +1,34 @@
+"""Results to a list of checks; the job succeeds whatever they find."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from grokscope.runs import RunSpec
+from grokscope.tables import read_table, table_names
+from grokscope.validation import outcome, validate
+
+
+def main(snakemake: Any) -> None:
+    """Check all results, write one JSON file."""
+    files = snakemake.input
+    specs = [RunSpec.from_json(json.dumps(spec)) for spec in json.loads(snakemake.params.specs)]
+    checks = validate(
+        tables={name: read_table(files[name], name) for name in table_names()},
+        csv={name: Path(files[f"{name}_csv"]) for name in table_names()},
+        traces={spec.key: Path(path) for spec, path in zip(specs, files.traces, strict=True)},
+        specs={spec.key: spec for spec in specs},
+        settings=json.loads(snakemake.params.settings),
+        summaries={
+            Path(path).stem: json.loads(Path(path).read_text(encoding="utf-8"))
+            for path in files.summaries
+        },
+        html=Path(files.html).read_text(encoding="utf-8"),
+        markdown=Path(files.md).read_text(encoding="utf-8"),
+    )
+    text = json.dumps(outcome(checks), indent=2, allow_nan=False)
+    Path(snakemake.output.validation).write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -1,0 +1,38 @@
+"""Tables, summaries and figures to the report, as one HTML page and as Markdown."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from grokscope.claims import read_published
+from grokscope.report import render_html, render_markdown, report_context
+from grokscope.tables import read_table
+
+TABLES = ("runs", "transitions", "rank", "phases", "evaluation", "claims")
+
+
+def main(snakemake: Any) -> None:
+    """Read everything, render the two templates."""
+    files = snakemake.input
+    context = report_context(
+        tables={name: read_table(files[name], name) for name in TABLES},
+        published=read_published(files.published),
+        summaries={
+            Path(path).stem: json.loads(Path(path).read_text(encoding="utf-8"))
+            for path in files.summaries
+        },
+        figures=[Path(path) for path in files.figures],
+        captions={
+            Path(path).stem: Path(path).read_text(encoding="utf-8").strip()
+            for path in files.captions
+        },
+        config=json.loads(snakemake.params.config),
+    )
+    html, markdown = Path(snakemake.output.html), Path(snakemake.output.md)
+    html.write_text(render_html(Path(files.html_template), context), encoding="utf-8")
+    text = render_markdown(Path(files.md_template), context, markdown.parent)
+    markdown.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
