@@ -55,9 +55,15 @@ rule all:
     input:
         plan.traces(plan.keys()),
         [plan.panel_tables(study, table) for study in STUDIES for table in PANEL_TABLES],
-        expand("results/studies/{study}/{table}.parquet", study=STUDIES, table=STUDY_TABLES),
         expand(
-            "results/tables/{table}.{suffix}", table=STUDY_TABLES, suffix=["parquet", "csv"]
+            "results/studies/{study}/{table}.parquet",
+            study=STUDIES,
+            table=STUDY_TABLES,
+        ),
+        expand(
+            "results/tables/{table}.{suffix}",
+            table=STUDY_TABLES,
+            suffix=["parquet", "csv"],
         ),
         expand("results/summaries/{study}.json", study=plan.config["studies"]),
         [plan.figures(study) for study in plan.config["studies"]],

@@ -9,10 +9,10 @@ rule list_runs:
         table="results/panels/{study}/task={task}/depth={depth}/runs.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/runs.log",
-    params:
-        specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
     conda:
         "../envs/analysis.yaml"
+    params:
+        specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
     script:
         "../workflow/scripts/list_runs.py"
 
@@ -25,11 +25,11 @@ rule find_transitions:
         table="results/panels/{study}/task={task}/depth={depth}/transitions.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/transitions.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("onset", "transitions"),
-    conda:
-        "../envs/analysis.yaml"
     script:
         "../workflow/scripts/find_transitions.py"
 
@@ -42,11 +42,11 @@ rule find_alarms:
         table="results/panels/{study}/task={task}/depth={depth}/alarms.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/alarms.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("alarms"),
-    conda:
-        "../envs/analysis.yaml"
     script:
         "../workflow/scripts/find_alarms.py"
 
@@ -59,11 +59,11 @@ rule measure_rank:
         table="results/panels/{study}/task={task}/depth={depth}/rank.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/rank.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("onset", "rank"),
-    conda:
-        "../envs/analysis.yaml"
     script:
         "../workflow/scripts/measure_rank.py"
 
@@ -76,10 +76,10 @@ rule label_phases:
         table="results/panels/{study}/task={task}/depth={depth}/phases.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/phases.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("phases"),
-    conda:
-        "../envs/analysis.yaml"
     script:
         "../workflow/scripts/label_phases.py"

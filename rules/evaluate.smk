@@ -26,10 +26,10 @@ rule evaluate_alarms:
         table="results/studies/{study}/evaluation.parquet",
     log:
         "results/logs/studies/{study}/evaluation.log",
-    params:
-        settings=plan.settings("evaluation", "phases"),
     conda:
         "../envs/analysis.yaml"
+    params:
+        settings=plan.settings("evaluation", "phases"),
     script:
         "../workflow/scripts/evaluate_alarms.py"
 
@@ -62,10 +62,12 @@ rule judge_claims:
         table="results/studies/{study}/claims.parquet",
     log:
         "results/logs/studies/{study}/claims.log",
-    params:
-        settings=plan.settings("evaluation", "phases", "alarms", "onset", "transitions", "rank"),
     conda:
         "../envs/analysis.yaml"
+    params:
+        settings=plan.settings(
+            "evaluation", "phases", "alarms", "onset", "transitions", "rank"
+        ),
     script:
         "../workflow/scripts/judge_claims.py"
 

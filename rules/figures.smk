@@ -7,10 +7,14 @@ rule plot_overlay:
         transitions="results/studies/{study}/transitions.parquet",
         code="results/code/plot_overlay.json",
     output:
-        png=OVERLAY_PATTERN + ".png",
-        svg=OVERLAY_PATTERN + ".svg",
+        png=report(
+            f"{OVERLAY_PATTERN}.png",
+            caption="../workflow/report/overlay.rst",
+            category="lead_lag",
+        ),
+        svg=f"{OVERLAY_PATTERN}.svg",
     log:
-        "results/logs/" + OVERLAY_PATTERN.removeprefix("results/") + ".log",
+        "results/logs/figures/{study}/overlays/task={task}/depth={depth}/train_fraction={train_fraction}/weight_decay={weight_decay}/width={width}/seed={seed}.log",
     conda:
         "../envs/analysis.yaml"
     script:
@@ -31,10 +35,10 @@ rule plot_summary_grid:
         svg="results/figures/lead_lag/summary_grid.svg",
     log:
         "results/logs/figures/lead_lag/summary_grid.log",
-    params:
-        settings=plan.settings("transitions"),
     conda:
         "../envs/analysis.yaml"
+    params:
+        settings=plan.settings("transitions"),
     script:
         "../workflow/scripts/plot_summary_grid.py"
 
@@ -148,10 +152,10 @@ rule plot_effects:
         svg="results/figures/phase_diagram/effects.svg",
     log:
         "results/logs/figures/phase_diagram/effects.log",
-    params:
-        settings=plan.settings("evaluation"),
     conda:
         "../envs/analysis.yaml"
+    params:
+        settings=plan.settings("evaluation"),
     script:
         "../workflow/scripts/plot_effects.py"
 
@@ -171,10 +175,10 @@ rule plot_gai_trace:
         svg="results/figures/gai/gai_trace.svg",
     log:
         "results/logs/figures/gai/gai_trace.log",
-    params:
-        settings=plan.settings("alarms", "phases"),
     conda:
         "../envs/analysis.yaml"
+    params:
+        settings=plan.settings("alarms", "phases"),
     script:
         "../workflow/scripts/plot_gai_trace.py"
 

@@ -5,7 +5,14 @@ rule write_report:
     input:
         **{
             table: f"results/tables/{table}.parquet"
-            for table in ("runs", "transitions", "rank", "phases", "evaluation", "claims")
+            for table in (
+                "runs",
+                "transitions",
+                "rank",
+                "phases",
+                "evaluation",
+                "claims",
+            )
         },
         summaries=expand("results/summaries/{study}.json", study=plan.config["studies"]),
         figures=[plan.figures(study, ["png"]) for study in plan.config["studies"]],
@@ -23,10 +30,10 @@ rule write_report:
         md="results/report.md",
     log:
         "results/logs/report.log",
-    params:
-        config=to_json(plan.config),
     conda:
         "../envs/analysis.yaml"
+    params:
+        config=to_json(plan.config),
     script:
         "../workflow/scripts/write_report.py"
 
@@ -44,11 +51,11 @@ rule validate_results:
         validation="results/validation.json",
     log:
         "results/logs/validation.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         specs=plan.specs_json(plan.keys()),
         settings=to_json(plan.config["analysis"]),
-    conda:
-        "../envs/analysis.yaml"
     script:
         "../workflow/scripts/validate_results.py"
 

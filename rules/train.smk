@@ -7,9 +7,9 @@ rule train_run:
     output:
         trace=TRACE_PATTERN,
     log:
-        "results/logs/" + TRACE_PATTERN.removeprefix("results/").removesuffix("parquet") + "log",
-    params:
-        spec=lambda wildcards: plan.spec_json(wildcards),
+        "results/logs/traces/{study}/task={task}/depth={depth}/train_fraction={train_fraction}/weight_decay={weight_decay}/width={width}/seed={seed}.log",
+    conda:
+        "../envs/training.yaml"
     # More threads a run gain less than more runs at a time.
     threads: 1
     resources:
@@ -17,7 +17,7 @@ rule train_run:
         mem_mb=600,
         # The deepest network of the default grid trains 10,000 steps in about 5 minutes.
         runtime=120,
-    conda:
-        "../envs/training.yaml"
+    params:
+        spec=lambda wildcards: plan.spec_json(wildcards),
     script:
         "../workflow/scripts/train_run.py"

@@ -1,0 +1,175 @@
+"""The workflow as a whole: what it makes, and that a change recomputes what depends on it."""
+
+import json
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from grokscope.trace import read_trace
+from project import ROOT, copy_checkout, run_tool
+
+pytestmark = pytest.mark.slow
+
+TINY = ("--configfile", str(ROOT / "tests/tiny.yaml"))
+REPORT = {"write_report": 1, "validate_results": 1, "check_validation": 1}
+
+
+def snakemake(folder: Path, *arguments: str, config=TINY) -> Counter:
+    """Run the workflow; how many jobs of each rule it finished."""
+    before = set(folder.glob(".snakemake/log/*.log"))
+    result = run_tool(["snakemake", "all", "--cores", "2", *arguments, *config], folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    logs = set(folder.glob(".snakemake/log/*.log")) - before
+    text = "".join(log.read_text() for log in logs)
+    finished = Counter(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", text))
+    finished.pop("all", None)
+    return finished
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A checkout in which everything was computed."""
+    folder = tmp_path_factory.mktemp("finished")
+    copy_checkout(folder)
+    assert snakemake(folder)["train_run"] == 5
+    return folder
+
+
+@pytest.fixture
+def again(finished, tmp_path):
+    """A copy of it, file times included."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_everything_is_there_and_valid(finished):
+    results = finished / "results"
+    assert json.loads((results / "validation.json").read_text())["status"] == "ok"
+    for table in ("runs", "transitions", "alarms", "rank", "phases", "claims"):
+        parquet = pd.read_parquet(results / f"tables/{table}.parquet")
+        csv = pd.read_csv(results / f"tables/{table}.csv")
+        assert list(parquet.columns) == list(csv.columns)
+        assert len(parquet) == len(csv)
+    claims = pd.read_parquet(results / "tables/claims.parquet")
+    assert len(claims) == 20
+    assert set(claims["verdict"]) <= {"holds", "fails", "not testable at this scale"}
+    html = (results / "report.html").read_text()
+    assert not re.search(r"""(src|href)=["']?https?:""", html)
+    assert (results / "phase_diagram.png").stat().st_size > 10_000
+    # No half files, and every job's log mirrors its output.
+    assert not list(results.rglob("*.tmp"))
+    trace = next(results.glob("traces/gai/**/*.parquet"))
+    log = results / "logs" / trace.relative_to(results).with_suffix(".log")
+    assert re.search(r"completed after 80 updates .* steps per second", log.read_text())
+    assert "100%" in log.read_text()
+
+
+def test_a_second_call_computes_nothing(again):
+    assert snakemake(again) == {}
+
+
+def test_a_new_seed_trains_one_run(again):
+    config = again / "config/new.yaml"
+    text = (ROOT / "tests/tiny.yaml").read_text()
+    config.write_text(text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
+    jobs = snakemake(again, config=("--configfile", str(config)))
+    assert jobs["train_run"] == 1
+    assert jobs["find_alarms"] == 1
+    assert jobs["plot_phase_diagram"] == 0
+
+
+def test_a_threshold_detects_again_and_trains_nothing(again):
+    jobs = snakemake(again, "--config", "analysis={alarms: {threshold: 2.5}}")
+    assert jobs["find_alarms"] == 3
+    assert jobs["plot_gai_trace"] == 1
+    for rule in ("train_run", "find_transitions", "label_phases", "plot_phase_diagram"):
+        assert jobs[rule] == 0
+    changed = pd.read_parquet(again / "results/tables/alarms.parquet")
+    assert changed["score"].min() < 3.5
+
+
+def test_an_edited_detector_detects_again_and_trains_nothing(again):
+    with (again / "workflow/scripts/grokscope/alarms.py").open("a") as module:
+        module.write("\n_EDITED = True\n")
+    jobs = snakemake(again)
+    assert jobs["find_alarms"] == 3
+    for rule in ("train_run", "find_transitions", "measure_rank", "plot_phase_diagram"):
+        assert jobs[rule] == 0
+
+
+def test_a_touch_a_comment_and_a_docstring_compute_nothing(again):
+    package = again / "workflow/scripts/grokscope"
+    for name in ("training.py", "model.py", "alarms.py", "tables.py", "plotting/style.py"):
+        (package / name).touch()
+    with (package / "training.py").open("a") as module:
+        module.write("\n# One more comment.\n")
+    edit(package / "model.py", '"""A batch', '"""Some batch')
+    for script in (again / "workflow/scripts").glob("*.py"):
+        script.touch()
+    assert snakemake(again) == {}
+
+
+def test_an_edited_trainer_trains_again(again):
+    with (again / "workflow/scripts/grokscope/training.py").open("a") as module:
+        module.write("\n_EDITED = True\n")
+    assert snakemake(again)["train_run"] == 5
+
+
+def test_a_deleted_trace_is_trained_again(again):
+    trace = sorted(again.glob("results/traces/gai/**/*.parquet"))[0]
+    before = read_trace(trace).frame
+    trace.unlink()
+    jobs = snakemake(again)
+    assert jobs["train_run"] == 1
+    pd.testing.assert_frame_equal(read_trace(trace).frame, before)
+
+
+def test_an_edited_figure_script_redraws_that_figure_and_the_report(again):
+    with (again / "workflow/scripts/plot_lags.py").open("a") as script:
+        script.write("\n_EDITED = True\n")
+    assert snakemake(again) == {"plot_lags": 1} | REPORT
+
+
+def test_a_fresh_clone_with_results_computes_nothing(finished, checkout):
+    shutil.copytree(finished / "results", checkout / "results")
+    assert not (checkout / ".snakemake").exists()
+    assert snakemake(checkout) == {}
+
+
+def test_tables_are_the_same_bytes_whatever_the_cores(finished, checkout):
+    assert snakemake(checkout, "--cores", "1")["train_run"] == 5
+    for table in ("transitions", "alarms", "rank", "phases", "claims"):
+        name = f"results/tables/{table}.csv"
+        assert (checkout / name).read_bytes() == (finished / name).read_bytes(), table
+
+
+def test_one_study_alone(checkout):
+    target = run_tool(["snakemake", "lead_lag", "--cores", "2", *TINY], checkout)
+    assert target.returncode == 0, target.stdout + target.stderr
+    assert len(list(checkout.glob("results/traces/*/**/*.parquet"))) == 1
+    assert list(checkout.glob("results/figures/lead_lag/*.svg"))
+    assert not (checkout / "results/report.html").exists()
+
+
+def test_a_diverging_run_breaks_nothing(checkout):
+    settings = "studies={gai: {learning_rate: 10, betas: [0, 0]}}"
+    decay = (ROOT / "tests/tiny.yaml").read_text().replace("decays: [1.0]", "decays: [30.0]")
+    config = checkout / "config/wild.yaml"
+    config.write_text(decay)
+    snakemake(checkout, "--config", settings, config=("--configfile", str(config)))
+    phases = pd.read_parquet(checkout / "results/tables/phases.parquet")
+    wild = phases[phases["study"] == "gai"]
+    assert set(wild["phase"]) == {"diverged"}
+    runs = pd.read_parquet(checkout / "results/tables/runs.parquet")
+    assert runs.loc[runs["study"] == "gai", "diverged_step"].notna().all()
+    assert "diverged" in (checkout / "results/report.md").read_text()
