@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from grokscope.claims import claims_table, read_published
+from grokscope.claims.evidence import Evidence
 from grokscope.config import check_config
 from grokscope.evaluation import evaluation_table
-from grokscope.evidence import Evidence
 from grokscope.report import render_html, render_markdown, report_context
 from grokscope.runs import RunKey, RunSpec, expand_runs, panels
 from grokscope.study_summary import analysis_environment, study_facts, training_environment

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from grokscope.claims import claims_table, judge, read_published
-from grokscope.evidence import CLAIMS, VERDICTS, Evidence
+from grokscope.claims.evidence import CLAIMS, VERDICTS, Evidence
 from grokscope.runs import KEY_COLUMNS
 from grokscope.statistics import cluster_bootstrap, expanded_tail, pearson, resolves, spearman
 from grokscope.tables import conform, empty

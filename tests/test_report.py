@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from grokscope.evidence import FAILS, HOLDS, NOT_TESTABLE
+from grokscope.claims.evidence import FAILS, HOLDS, NOT_TESTABLE
 from grokscope.report import (
     figure_title,
     find_caption,

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from grokscope.claims import claims_table, read_published
-from grokscope.evidence import Evidence
+from grokscope.claims.evidence import Evidence
 from grokscope.tables import read_table, write_table
 
 TABLES = ("runs", "transitions", "alarms", "rank", "phases")

@@ -20,7 +20,7 @@ import pandas as pd
 import yaml
 from markupsafe import Markup, escape
 
-from grokscope.evidence import FAILS, HOLDS, NOT_TESTABLE, records
+from grokscope.claims.evidence import FAILS, HOLDS, NOT_TESTABLE, records
 from grokscope.report_tables import ABSENT, Table, number, steps, study_tables
 
 STUDIES = {

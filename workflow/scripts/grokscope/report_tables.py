@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from grokscope.claims.evidence import GENERALISING, groups, records
 from grokscope.evaluation import COMBINED, GAI, is_event
-from grokscope.evidence import GENERALISING, groups, records
 from grokscope.runs import KEY_COLUMNS
 from grokscope.tables import key_of
 

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from grokscope.alarms import find_alarms
+from grokscope.claims.evidence import records
 from grokscope.evaluation import evaluation_table
-from grokscope.evidence import records
 from grokscope.phases import PHASES, phases_table
 from grokscope.rank import rank_rows, rank_run, reference_of
 from grokscope.report_tables import ABSENT, ROW_COLUMNS, row_id

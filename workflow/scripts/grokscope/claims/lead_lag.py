@@ -1,6 +1,6 @@
 """LL1-LL5: gradient-norm peaks precede generalisation (Du & Ji 2026).
 
-Input: :class:`grokscope.evidence.Evidence`. Output: a finding a claim.
+Input: :class:`grokscope.claims.evidence.Evidence`. Output: a finding a claim.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from grokscope.evidence import (
+from grokscope.claims.evidence import (
     CELL,
     Cell,
     Evidence,

@@ -1,6 +1,6 @@
 """GAI1-GAI8: the Gradient Acceleration Index warns 200-400 steps ahead.
 
-Input: :class:`grokscope.evidence.Evidence`. Output: a finding a claim.
+Input: :class:`grokscope.claims.evidence.Evidence`. Output: a finding a claim.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from grokscope import evaluation
-from grokscope.evidence import (
+from grokscope.claims.evidence import (
     KEY,
     Evidence,
     Finding,

@@ -23,8 +23,8 @@ import pandas as pd
 import yaml
 
 # Imported for the claims that they register.
-from grokscope import claims_gai, claims_lead_lag, claims_phase_diagram  # noqa: F401
-from grokscope.evidence import CLAIMS, FAILS, HOLDS, NOT_TESTABLE, Evidence, NotTestable
+from grokscope.claims import gai, lead_lag, phase_diagram  # noqa: F401
+from grokscope.claims.evidence import CLAIMS, FAILS, HOLDS, NOT_TESTABLE, Evidence, NotTestable
 from grokscope.tables import conform
 
 PUBLISHED_FIELDS = {"id", "study", "statement", "published", "values", "weakness"}

@@ -1,6 +1,6 @@
 """PD1-PD7: four phases over weight decay, data and width.
 
-Input: :class:`grokscope.evidence.Evidence`. Output: a finding a claim.
+Input: :class:`grokscope.claims.evidence.Evidence`. Output: a finding a claim.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokscope.evidence import (
+from grokscope.claims.evidence import (
     GENERALISING,
     PHASES,
     Evidence,

@@ -1,7 +1,7 @@
 """Evidence: the tables that claims are judged by, the runs they are about, and how to say it.
 
-Input: the result tables. Output: what the modules ``claims_lead_lag``, ``claims_gai`` and
-``claims_phase_diagram`` are written with.
+Input: the result tables. Output: what the modules ``lead_lag``, ``gai`` and
+``phase_diagram`` are written with.
 """
 
 from __future__ import annotations
