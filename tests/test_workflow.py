@@ -18,10 +18,10 @@ TINY = ("--configfile", str(ROOT / "tests/tiny.yaml"))
 REPORT = {"write_report": 1, "validate_results": 1, "check_validation": 1}
 
 
-def snakemake(folder: Path, *arguments: str, config=TINY) -> Counter:
+def snakemake(folder: Path, *arguments: str, config=TINY, targets=("all",)) -> Counter:
     """Run the workflow; how many jobs of each rule it finished."""
     before = set(folder.glob(".snakemake/log/*.log"))
-    result = run_tool(["snakemake", "all", "--cores", "2", *arguments, *config], folder)
+    result = run_tool(["snakemake", *targets, "--cores", "2", *arguments, *config], folder)
     assert result.returncode == 0, result.stdout + result.stderr
     logs = set(folder.glob(".snakemake/log/*.log")) - before
     text = "".join(log.read_text() for log in logs)
@@ -147,10 +147,13 @@ def test_a_fresh_clone_with_results_computes_nothing(finished, checkout):
 
 
 def test_tables_are_the_same_bytes_whatever_the_cores(finished, checkout):
-    assert snakemake(checkout, "--cores", "1")["train_run"] == 5
-    for table in ("transitions", "alarms", "rank", "phases", "claims"):
-        name = f"results/tables/{table}.csv"
-        assert (checkout / name).read_bytes() == (finished / name).read_bytes(), table
+    tables = [
+        f"results/tables/{table}.csv"
+        for table in ("transitions", "alarms", "rank", "phases", "claims")
+    ]
+    assert snakemake(checkout, "--cores", "1", targets=tables)["train_run"] == 5
+    for name in tables:
+        assert (checkout / name).read_bytes() == (finished / name).read_bytes(), name
 
 
 def test_one_study_alone(checkout):
