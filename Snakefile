@@ -11,6 +11,7 @@ min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from grokscope.config import ConfigError
+from grokscope.live_view import show_time_left
 from grokscope.plan import (
     CAPTIONS,
     OVERLAY_PATTERN,
@@ -40,6 +41,7 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 write_stamps("results/code")
+show_time_left(workflow.logger_manager.plugin_handlers)
 
 
 include: "rules/common.smk"

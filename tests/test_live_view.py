@@ -1,0 +1,35 @@
+"""The live view: time left is shown, foreign handlers are left alone."""
+
+import io
+import logging
+from types import SimpleNamespace
+
+from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn
+
+from grokscope.live_view import show_time_left
+
+
+def test_time_left_is_shown():
+    clock = SimpleNamespace(now=0.0)
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    progress = Progress(
+        TimeElapsedColumn(), console=console, get_time=lambda: clock.now, auto_refresh=False
+    )
+    show_time_left([logging.NullHandler(), SimpleNamespace(progress=progress)])
+    task = progress.add_task("train run", total=10)
+    # A job every 100 seconds: rich alone would have forgotten the speed.
+    for _ in range(4):
+        clock.now += 100
+        progress.advance(task)
+    with console.capture() as shown:
+        console.print(progress.make_tasks_table(progress.tasks))
+    assert "0:06:40" in shown.get()  # passed
+    assert "left" in shown.get()
+    assert "0:10:00" in shown.get()  # six jobs of 100 seconds
+
+
+def test_other_handlers_are_left_alone():
+    other = SimpleNamespace(progress="none of ours")
+    show_time_left([logging.NullHandler(), other])
+    assert other.progress == "none of ours"
