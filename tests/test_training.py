@@ -195,6 +195,28 @@ def test_divergence_stops_that_run_alone():
     )
 
 
+def test_a_confident_network_loses_no_gradient():
+    """Probabilities far below the smallest float are cut off before exp; nothing else is."""
+    spec = spec_of("one_hot", depth=3)
+    batch = Batch([spec], [make_dataset(spec)])
+    network = Network(spec)
+    batch.parameters.mul_(12)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(12)
+    loss, _ = batch.step()
+    want, _ = network.loss("train", torch.float32)
+    want.backward()
+    logits = network(network.inputs(network.data.train, torch.float32)).detach()
+    assert (logits.max(1).values - logits.min(1).values).max() > 200
+    assert loss.item() == pytest.approx(want.item(), rel=1e-5)
+    parts = []
+    for linear in network.linears:
+        parts += [linear.weight.grad.T.reshape(-1), linear.bias.grad]
+    expected = torch.cat(parts)
+    assert (batch.gradients[0] - expected).norm() <= 1e-5 * expected.norm()
+
+
 def test_ties_are_no_predictions():
     spec = spec_of("one_hot")
     batch = Batch([spec], [make_dataset(spec)])
