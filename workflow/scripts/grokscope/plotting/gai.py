@@ -90,6 +90,9 @@ def score_panel(
     axes.set_yscale("symlog", linthresh=10, linscale=1.5)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: style.number(value)))
     axes.margins(y=0.1)
+    # At least the linear part of the axis, so that its round ticks are there.
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -12), max(high, 12))
     axes.axvspan(0, float(x[0]), color="#EEEEEE", zorder=0, linewidth=0)
     if x[0] > 0.12 * float(steps[-1]):
         axes.text(
