@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from grokscope.tables import conform, empty
+from grokscope.tables import concatenate, from_rows
 from grokscope.trace import Trace
 
 # With an unlimited sigma window: past values that a mean and a standard deviation need.
@@ -262,11 +262,9 @@ def find_alarms(trace: Trace, settings: Mapping[str, Any]) -> pd.DataFrame:
         for layer, values in scores(trace, settings).items()
         for step in alarm_steps(values, settings["threshold"], settings["refractory"])
     ]
-    return conform(pd.DataFrame(rows), "alarms") if rows else empty("alarms")
+    return from_rows(rows, "alarms")
 
 
 def alarms_table(traces: Iterable[Trace], settings: Mapping[str, Any]) -> pd.DataFrame:
     """The table ``alarms`` of some runs."""
-    found = [find_alarms(trace, settings) for trace in traces]
-    full = [alarms for alarms in found if len(alarms)]
-    return pd.concat(full, ignore_index=True) if full else empty("alarms")
+    return concatenate((find_alarms(trace, settings) for trace in traces), "alarms")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from grokscope.onset import reached
 from grokscope.runs import RunKey
-from grokscope.tables import conform, empty
+from grokscope.tables import from_rows
 from grokscope.trace import Trace
 
 # In this order a tied vote is decided.
@@ -113,4 +113,4 @@ def phases_table(traces: Iterable[Trace], settings: Mapping[str, Any]) -> pd.Dat
     found = {trace.key: phase(trace, settings) for trace in traces}
     cells = votes({key: columns["phase"] for key, columns in found.items()})
     rows = [key.row() | columns | cells[key[:-1]] for key, columns in found.items()]
-    return conform(pd.DataFrame(rows), "phases") if rows else empty("phases")
+    return from_rows(rows, "phases")

@@ -116,10 +116,6 @@ class Plan:
         """Some sections of the analysis settings, as JSON."""
         return to_json({name: self.config["analysis"][name] for name in sections})
 
-    def study_settings(self, study: str) -> str:
-        """Settings of a study as JSON, null where the configuration leaves it out."""
-        return to_json(self.config["studies"].get(study))
-
     def overlays(self) -> list[str]:
         """Stems of the overlay figures, one a run of lead_lag."""
         return [OVERLAY_PATTERN.format(**key._asdict()) for key in self.keys("lead_lag")]

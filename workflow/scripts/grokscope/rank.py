@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from grokscope.onset import event_onset
 from grokscope.runs import RunKey
-from grokscope.tables import conform, empty
+from grokscope.tables import from_rows
 from grokscope.trace import RANK_MEASURES, Trace
 
 
@@ -156,4 +156,4 @@ def rank_table(
     if len(panels) > 1:
         raise ValueError(f"runs of one panel are needed, not of {sorted(panels)}")
     rows = [row for run in runs for row in rank_rows(run, reference_of(run, runs), settings)]
-    return conform(pd.DataFrame(rows), "rank") if rows else empty("rank")
+    return from_rows(rows, "rank")

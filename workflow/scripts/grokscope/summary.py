@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from grokscope.tables import conform, empty
+from grokscope.tables import from_rows
 from grokscope.trace import Trace
 
 
@@ -42,4 +42,4 @@ def summary(trace: Trace) -> dict[str, Any]:
 def runs_table(traces: Iterable[Trace]) -> pd.DataFrame:
     """The table ``runs`` of some runs, a row a run."""
     rows = [trace.key.row() | summary(trace) for trace in traces]
-    return conform(pd.DataFrame(rows), "runs") if rows else empty("runs")
+    return from_rows(rows, "runs")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -95,6 +95,11 @@ def empty(table: str) -> pd.DataFrame:
     """A table without rows."""
     names = [name for name in columns_of(table) if "<" not in name]
     return conform(pd.DataFrame({name: [] for name in names}), table)
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]], table: str) -> pd.DataFrame:
+    """A table of rows, each a mapping of column to value; without rows an empty table."""
+    return conform(pd.DataFrame(rows), table) if rows else empty(table)
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], table: str) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from grokscope.onset import onsets
-from grokscope.tables import conform, empty
+from grokscope.tables import from_rows
 from grokscope.trace import Trace
 
 # Cross-correlations closer than this are tied: rounding of the Fourier transforms is about
@@ -262,4 +262,4 @@ def transitions_table(
 ) -> pd.DataFrame:
     """The table ``transitions`` of some runs, a row a run."""
     rows = [trace.key.row() | transitions(trace, settings, onset_settings) for trace in traces]
-    return conform(pd.DataFrame(rows), "transitions") if rows else empty("transitions")
+    return from_rows(rows, "transitions")
