@@ -85,7 +85,7 @@ def make_trace(
     columns
         Any column of :func:`trace_schema` but ``step`` and ``seed``. Defaults: losses,
         ``grad_norm`` and weight norms 1, metrics 0, ranks 10; layers share the combined
-        gradient norm equally. Test columns are kept every ``test_every`` steps and at the
+        gradient norm equally. Test columns and ``softmax_collapse`` (default 0) are kept every ``test_every`` steps and at the
         last state (unless the run diverged), ranks every ``rank_every`` steps.
     """
     lengths = {len(values) for values in columns.values() if np.ndim(values)}
@@ -104,7 +104,7 @@ def make_trace(
 
     layers = gradient_layers(spec)
     values = dict.fromkeys(("train_loss", "test_loss", "grad_norm"), 1.0)
-    values |= dict.fromkeys(("train_metric", "test_metric"), 0.0)
+    values |= dict.fromkeys(("train_metric", "test_metric", "softmax_collapse"), 0.0)
     values |= {f"weight_norm_{layer}": 1.0 for layer in layers}
     share = np.asarray(columns.get("grad_norm", 1.0), float) / np.sqrt(len(layers))
     values |= {f"grad_norm_{layer}": share for layer in layers}
@@ -123,7 +123,7 @@ def make_trace(
     frame = pd.DataFrame({"step": step, "seed": np.full(n_rows, spec.seed, np.int64)})
     for name, value in values.items():
         column = np.broadcast_to(np.asarray(value, np.float32), n_rows).copy()
-        if name.startswith("test_"):
+        if name.startswith("test_") or name == "softmax_collapse":
             column[~tested] = np.nan
         elif "_rank_" in name:
             column[~ranked] = np.nan

@@ -27,6 +27,11 @@ SETTINGS = {
     "refractory": 100,
     "centred": False,
 }
+SECTIONS = {
+    "alarms": SETTINGS,
+    "onset": {"train_threshold": 0.99, "evaluations": 5},
+    "causes": {"window": 200, "spike_factor": 2.0, "collapse_share": 0.01},
+}
 
 windows = st.integers(1, 7)
 norms = arrays(
@@ -227,7 +232,7 @@ def kinked(step, n_steps=3000):
 def test_a_planted_kink_is_found_when_it_happens_and_not_before():
     norms = kinked(2000)
     trace = make_trace(make_spec(steps=2999), grad_norm=norms, grad_norm_1=1.0, grad_norm_2=1.0)
-    table = find_alarms(trace, SETTINGS)
+    table = find_alarms(trace, SECTIONS)
     assert set(table["layer"]) == {"combined"}
     assert set(table["detector"]) == {"gai"}
     after = table[table["step"] >= 2000]
@@ -243,7 +248,7 @@ def test_the_centred_detector_sees_a_kink_before_it_happens():
     causal = scores(trace, SETTINGS)["combined"]
     centred = scores(trace, SETTINGS | {"centred": True})["combined"]
     assert np.nanargmax(centred[1950:2050]) == np.nanargmax(causal[1950:2050]) - 10
-    table = find_alarms(trace, SETTINGS | {"centred": True})
+    table = find_alarms(trace, SECTIONS | {"alarms": SETTINGS | {"centred": True}})
     assert set(table["detector"]) == {"gai_centred"}
 
 
@@ -253,7 +258,7 @@ def test_layers_alarm_on_their_own():
         grad_norm=kinked(10**6),
         **{f"grad_norm_{layer}": kinked(1500 + 300 * layer) for layer in range(4)},
     )
-    table = find_alarms(trace, SETTINGS)
+    table = find_alarms(trace, SECTIONS)
     for layer in range(4):
         steps = table.loc[(table["layer"] == str(layer)) & (table["score"] > 6), "step"]
         assert steps.iloc[0] in range(1500 + 300 * layer, 1505 + 300 * layer)
@@ -267,9 +272,9 @@ def test_table_of_a_panel():
         make_trace(make_spec(seed=4), stopped="diverged", grad_norm=np.ones(3)),
         make_trace(make_spec(steps=2999, seed=5), grad_norm=kinked(1000)),
     ]
-    table = alarms_table(iter(traces), SETTINGS)
+    table = alarms_table(iter(traces), SECTIONS)
     assert set(table["seed"]) == {1, 5}
-    parts = [find_alarms(trace, SETTINGS) for trace in (traces[0], traces[4])]
+    parts = [find_alarms(trace, SECTIONS) for trace in (traces[0], traces[4])]
     pd.testing.assert_frame_equal(table, pd.concat(parts, ignore_index=True))
     pd.testing.assert_frame_equal(conform(table, "alarms"), table)
-    assert len(alarms_table([], SETTINGS)) == 0
+    assert len(alarms_table([], SECTIONS)) == 0

@@ -217,6 +217,32 @@ def test_a_confident_network_loses_no_gradient():
     assert (batch.gradients[0] - expected).norm() <= 1e-5 * expected.norm()
 
 
+@pytest.mark.parametrize("tile_rows", [None, 17])
+def test_softmax_collapse_counts_samples_without_gradient(tile_rows):
+    """Against autograd: where float32 rounds the probability of the class to one."""
+    spec = spec_of("one_hot", depth=3)
+    batch = Batch([spec], [make_dataset(spec)], tile_rows=tile_rows)
+    network = Network(spec)
+    batch.parameters.mul_(15)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(15)
+    logits = network(network.inputs(network.data.train, torch.float32))
+    logits.retain_grad()
+    classes = network.targets(network.data.train, torch.float32)
+    torch.nn.functional.cross_entropy(logits, classes, reduction="sum").backward()
+    want = (logits.grad.gather(1, classes[:, None]) == 0).to(torch.float32).mean().item()
+    collapse = torch.full((1,), torch.nan)
+    batch.step(collapse)
+    assert 0.0 < want < 1.0
+    assert collapse.item() == pytest.approx(want, abs=1.5 / len(classes))
+
+
+def test_softmax_collapse_is_null_in_regression():
+    (result,) = train([spec_of("cubic", steps=3)])
+    assert np.isnan(result.columns["softmax_collapse"]).all()
+
+
 def test_ties_are_no_predictions():
     spec = spec_of("one_hot")
     batch = Batch([spec], [make_dataset(spec)])

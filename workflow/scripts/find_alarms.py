@@ -12,7 +12,7 @@ def main(snakemake: Any) -> None:
     """Read the traces of the panel, write its table."""
     traces = read_traces(snakemake.input.traces, snakemake.params.specs)
     settings = json.loads(snakemake.params.settings)
-    table = alarms_table(traces, settings["alarms"])
+    table = alarms_table(traces, settings)
     write_table(table, snakemake.output.table, "alarms")
 
 

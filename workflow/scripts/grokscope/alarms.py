@@ -1,6 +1,7 @@
 """Alarms: the Gradient Acceleration Index (GAI) of gradient norms.
 
-Input: traces and the config section ``analysis.alarms``. Output: the table ``alarms``.
+Input: traces and the config sections ``analysis.{alarms, onset, causes}``. Output: the table
+``alarms``.
 
 A step's score is its GAI, measured in standard deviations from the mean of the GAIs before it;
 a score above the threshold is an alarm. All functions work along the last axis, the steps, and
@@ -20,6 +21,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from grokscope.causes import alarm_causes
 from grokscope.tables import concatenate, from_rows
 from grokscope.trace import Trace
 
@@ -253,18 +255,29 @@ def find_alarms(trace: Trace, settings: Mapping[str, Any]) -> pd.DataFrame:
     Parameters
     ----------
     settings
-        Those of :func:`scores`, ``threshold`` and ``refractory``.
+        Sections ``alarms`` (those of :func:`scores`, ``threshold`` and ``refractory``), ``onset``
+        and ``causes`` (:func:`grokscope.causes.alarm_causes`).
     """
-    detector = "gai_centred" if settings["centred"] else "gai"
-    rows = [
-        trace.key.row()
-        | {"detector": detector, "layer": layer, "step": int(step), "score": float(values[step])}
-        for layer, values in scores(trace, settings).items()
-        for step in alarm_steps(values, settings["threshold"], settings["refractory"])
-    ]
+    of = settings["alarms"]
+    detector = "gai_centred" if of["centred"] else "gai"
+    rows = []
+    for layer, values in scores(trace, of).items():
+        steps = alarm_steps(values, of["threshold"], of["refractory"]).tolist()
+        causes = alarm_causes(trace, steps, settings["onset"], settings["causes"])
+        rows += [
+            trace.key.row()
+            | {
+                "detector": detector,
+                "layer": layer,
+                "step": step,
+                "score": float(values[step]),
+                "cause": cause,
+            }
+            for step, cause in zip(steps, causes, strict=True)
+        ]
     return from_rows(rows, "alarms")
 
 
 def alarms_table(traces: Iterable[Trace], settings: Mapping[str, Any]) -> pd.DataFrame:
-    """The table ``alarms`` of some runs."""
+    """The table ``alarms`` of some runs; settings as in :func:`find_alarms`."""
     return concatenate((find_alarms(trace, settings) for trace in traces), "alarms")

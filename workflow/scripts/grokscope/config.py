@@ -174,6 +174,11 @@ def _problems_of_analysis(analysis: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def default_of(key: str) -> Any:
+    """Default of a top-level key of the configuration."""
+    return read_schema("config.schema.yaml")["properties"][key]["default"]
+
+
 def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with every default filled in.
 

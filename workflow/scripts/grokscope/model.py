@@ -308,10 +308,13 @@ class Batch:
             activations.append(out)
         return activations
 
-    def _score(self, tile: _Tile, output: Tensor, delta: bool) -> tuple[Tensor, Tensor]:
+    def _score(
+        self, tile: _Tile, output: Tensor, delta: bool, collapsed: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Summed loss and summed correct predictions (or squared error) of each run, (R,).
 
-        With ``delta``, ``output`` is overwritten by the gradient of the summed loss.
+        With ``delta``, ``output`` is overwritten by the gradient of the summed loss, and the
+        number of samples whose class has none is added to ``collapsed``.
         Cross-entropy: softmax minus one-hot. A prediction is correct if the target's logit
         is strictly the largest: a tie is no prediction.
         """
@@ -332,7 +335,10 @@ class Batch:
         loss = (total.log() + top - target).sum(dim=(1, 2))
         if delta:
             share = total.reciprocal_()
-            exponentials.mul_(share).scatter_(2, tile.targets, of_target.mul_(share).sub_(1.0))
+            of_target.mul_(share).sub_(1.0)
+            exponentials.mul_(share).scatter_(2, tile.targets, of_target)
+            if collapsed is not None:
+                collapsed.add_((of_target == 0).sum(dim=(1, 2)))
         return loss, correct
 
     def _mean(self, part: str, sums: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -345,14 +351,23 @@ class Batch:
             return loss / n, metric / n
         return loss / n, 1 - metric / self._total_squares[part]
 
-    def step(self) -> tuple[Tensor, Tensor]:
-        """Loss and metric on the training set, (R,) each; gradients go to :attr:`gradients`."""
+    def step(self, collapse: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Loss and metric on the training set, (R,) each; gradients go to :attr:`gradients`.
+
+        Parameters
+        ----------
+        collapse : (R,) tensor, optional
+            Filled with the share of training samples whose correct-class gradient is exactly
+            zero, softmax collapse (Prieto et al. 2025); left as it is in regression.
+        """
+        counts = collapse is not None and self.classifies
+        collapsed = self.gradients.new_zeros(self.n_runs) if counts else None
         table = self._table() if self.classifies else None
         table_gradient: Tensor | None = None
         sums = []
         for number, tile in enumerate(self._train):
             activations = self._forward(tile, table)
-            sums.append(self._score(tile, activations[-1], delta=True))
+            sums.append(self._score(tile, activations[-1], True, collapsed))
             delta = activations[-1]
             for layer in range(self.shape.depth - 1, -1, -1):
                 if layer == 0 and table is not None:
@@ -382,6 +397,8 @@ class Batch:
             self._table_gradient(table_gradient)
         # The loss is a mean: one pass over the parameters, not one over the data.
         self.gradients.div_(self.shape.n_train)
+        if collapse is not None and collapsed is not None:
+            torch.div(collapsed, self.shape.n_train, out=collapse)
         return self._mean("train", sums)
 
     def evaluate(self) -> tuple[Tensor, Tensor]:
@@ -389,5 +406,5 @@ class Batch:
         table = self._table() if self.classifies else None
         sums = []
         for tile in self._test:
-            sums.append(self._score(tile, self._forward(tile, table)[-1], delta=False))
+            sums.append(self._score(tile, self._forward(tile, table)[-1], False))
         return self._mean("test", sums)

@@ -19,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from grokscope.files import replacing
+
 SCRIPTS = Path(__file__).resolve().parents[1]
 _PACKAGE = "grokscope"
 # Data that a module reads and no rule names.
@@ -124,12 +126,10 @@ def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
 def write_stamps(folder: str | os.PathLike[str], scripts: Path = SCRIPTS) -> None:
     """Write the stamp of every script into ``folder``, where its content has changed."""
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
     for script in sorted(scripts.glob("*.py")):
         text = json.dumps(code_hashes(script.stem, scripts), indent=1) + "\n"
         stamp = place / f"{script.stem}.json"
         if stamp.exists() and stamp.read_text(encoding="utf-8") == text:
             continue
-        temporary = stamp.with_name(f".{stamp.name}.{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, stamp)
+        with replacing(stamp) as temporary:
+            temporary.write_text(text, encoding="utf-8")

@@ -15,6 +15,7 @@ from typing import Any, cast
 import pandas as pd
 import pyarrow.parquet as pq
 
+from grokscope.files import replacing
 from grokscope.runs import KEY_COLUMNS
 from grokscope.schemas import read_schema
 
@@ -105,12 +106,11 @@ def from_rows(rows: Sequence[Mapping[str, Any]], table: str) -> pd.DataFrame:
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], table: str) -> None:
     """Check a table against its schema and write it; ``.csv`` writes CSV, else parquet."""
     checked = conform(frame, table)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
-        checked.to_csv(path, index=False)
-    else:
-        checked.to_parquet(path, index=False)
+    with replacing(path) as temporary:
+        if Path(path).suffix == ".csv":
+            checked.to_csv(temporary, index=False)
+        else:
+            checked.to_parquet(temporary, index=False)
 
 
 def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """Traces: the parquet file of one run, written atomically and verified when read.
 
 Row t describes the state after t updates. ``train_*`` and gradient norms are there at every
-step; ``test_*`` and ranks at their cadence, null elsewhere. The file's metadata holds the
-run's specification and how it was made (:class:`TraceInfo`).
+step; ``test_*``, ``softmax_collapse`` (share of training samples whose correct-class gradient
+is exactly zero; null in regression) and ranks at their cadence, null elsewhere. The file's
+metadata holds the run's specification and how it was made (:class:`TraceInfo`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from grokscope.files import replacing
 from grokscope.runs import RunKey, RunSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RANK_MEASURES = ("effective", "stable", "numerical")
 _SPEC, _INFO = b"grokscope.spec", b"grokscope.info"
 
@@ -88,7 +89,8 @@ def gradient_layers(spec: RunSpec) -> list[int]:
 def trace_schema(spec: RunSpec) -> pa.Schema:
     """Columns of the run's trace, in order; closed."""
     layers = gradient_layers(spec)
-    names = ["train_loss", "test_loss", "train_metric", "test_metric", "grad_norm"]
+    names = ["train_loss", "test_loss", "train_metric", "test_metric", "softmax_collapse"]
+    names.append("grad_norm")
     names += [f"grad_norm_{layer}" for layer in layers]
     names += [f"weight_norm_{layer}" for layer in layers]
     names += [
@@ -127,10 +129,7 @@ def write_trace(
             arrays.append(pa.array(values, field.type, from_pandas=True))
     metadata = {_SPEC: spec.to_json(), _INFO: json.dumps(asdict(info), sort_keys=True)}
     table = pa.Table.from_arrays(arrays, schema=schema.with_metadata(metadata))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         pq.write_table(
             table,
             temporary,
@@ -142,9 +141,6 @@ def write_trace(
                 if field.name != "seed"
             },
         )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_trace(

@@ -165,7 +165,8 @@ class _Log:
         self.names += [f"grad_norm_{layer}" for layer in layers]
         self.names += [f"weight_norm_{layer}" for layer in layers]
         self.always = len(self.names)
-        self.names += ["test_loss", "test_metric"]
+        self.names += ["test_loss", "test_metric", "softmax_collapse"]
+        self.tested = slice(self.always, len(self.names))
         self.names += [
             f"{measure}_rank_{layer}"
             for layer in range(1, spec.depth + 1)
@@ -253,17 +254,18 @@ def _train(
     flushed = 0
     for t in range(first.steps + 1):
         row = buffer[t - flushed]
-        loss, metric = batch.step()
+        tested = row[:, log.tested] if t % first.test_every == 0 or t == first.steps else None
+        loss, metric = batch.step(None if tested is None else tested[:, -1])
         always = [loss, metric]
         for flat in (batch.gradients, batch.parameters):
             for start, stop in segments.values():
                 always.append(torch.linalg.vector_norm(flat[:, start:stop], dim=1))
         torch.stack(always, dim=1, out=row[:, : log.always])
-        if t % first.test_every == 0 or t == first.steps:
-            torch.stack(batch.evaluate(), dim=1, out=row[:, log.always : log.always + 2])
+        if tested is not None:
+            torch.stack(batch.evaluate(), dim=1, out=tested[:, :2])
         if first.rank_every is not None and t % first.rank_every == 0:
             ranks = [weight_ranks(weight, first.rank_tolerance) for weight in batch.weights]
-            row[:, log.always + 2 :] = torch.cat(ranks).T
+            row[:, log.tested.stop :] = torch.cat(ranks).T
         if t < first.steps:
             optimiser.step(batch.gradients)
         if t + 1 - flushed < FLUSH_STEPS and t < first.steps:
