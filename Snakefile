@@ -14,6 +14,7 @@ from grokscope.config import ConfigError
 from grokscope.live_view import show_time_left
 from grokscope.plan import (
     CAPTIONS,
+    EVALUATION_TABLES,
     OVERLAY_PATTERN,
     PANEL_TABLES,
     STUDIES,
@@ -39,6 +40,7 @@ try:
     plan = Plan(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+config["store"] = plan.config["store"]
 
 write_stamps("results/code")
 show_time_left(workflow.logger_manager.plugin_handlers)
@@ -57,11 +59,10 @@ rule all:
     input:
         plan.traces(plan.keys()),
         [plan.panel_tables(study, table) for study in STUDIES for table in PANEL_TABLES],
-        expand(
-            "results/studies/{study}/{table}.parquet",
-            study=STUDIES,
-            table=STUDY_TABLES,
-        ),
+        plan.study_tables(),
+        [plan.panel_tables(study, "scores") for study in STUDIES],
+        plan.panel_tables("gai", "variants"),
+        "results/studies/gai/variants.parquet",
         expand(
             "results/tables/{table}.{suffix}",
             table=STUDY_TABLES,
@@ -78,7 +79,7 @@ rule all:
 rule lead_lag:
     input:
         plan.traces(plan.keys("lead_lag")),
-        expand("results/studies/lead_lag/{table}.parquet", table=STUDY_TABLES),
+        plan.study_tables(studies=["lead_lag"]),
         plan.figures("lead_lag"),
         "results/summaries/lead_lag.json",
 
@@ -86,7 +87,7 @@ rule lead_lag:
 rule gai:
     input:
         plan.traces(plan.keys("gai")),
-        expand("results/studies/gai/{table}.parquet", table=STUDY_TABLES),
+        plan.study_tables(studies=["gai"]),
         plan.figures("gai"),
         "results/summaries/gai.json",
 
@@ -94,6 +95,6 @@ rule gai:
 rule phase_diagram:
     input:
         plan.traces(plan.keys("phase_diagram")),
-        expand("results/studies/phase_diagram/{table}.parquet", table=STUDY_TABLES),
+        plan.study_tables(studies=["phase_diagram"]),
         plan.figures("phase_diagram"),
         "results/summaries/phase_diagram.json",

@@ -46,9 +46,45 @@ rule find_alarms:
         "../envs/analysis.yaml"
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
-        settings=plan.settings("alarms"),
+        settings=plan.settings("alarms", "onset", "causes"),
     script:
         "../workflow/scripts/find_alarms.py"
+
+
+rule score_runs:
+    input:
+        traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
+        code="results/code/score_runs.json",
+    output:
+        scores="results/panels/{study}/task={task}/depth={depth}/scores.parquet",
+    log:
+        "results/logs/panels/{study}/task={task}/depth={depth}/scores.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
+        settings=plan.settings("alarms", "onset", "detectors"),
+    script:
+        "../workflow/scripts/score_runs.py"
+
+
+rule vary_analysis:
+    input:
+        traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
+        code="results/code/vary_analysis.json",
+    output:
+        table="results/panels/{study}/task={task}/depth={depth}/variants.parquet",
+    log:
+        "results/logs/panels/{study}/task={task}/depth={depth}/variants.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
+        settings=plan.settings(
+            "alarms", "onset", "phases", "evaluation", "multiverse", "rank"
+        ),
+    script:
+        "../workflow/scripts/vary_analysis.py"
 
 
 rule measure_rank:

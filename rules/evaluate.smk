@@ -10,7 +10,7 @@ rule collect_study:
     log:
         "results/logs/studies/{study}/{table}.log",
     wildcard_constraints:
-        table="|".join(PANEL_TABLES),
+        table="|".join([*PANEL_TABLES, "variants"]),
     conda:
         "../envs/analysis.yaml"
     script:
@@ -19,24 +19,45 @@ rule collect_study:
 
 rule evaluate_alarms:
     input:
-        alarms="results/studies/{study}/alarms.parquet",
+        scores=lambda wildcards: plan.panel_tables(wildcards.study, "scores"),
         transitions="results/studies/{study}/transitions.parquet",
         code="results/code/evaluate_alarms.json",
     output:
-        table="results/studies/{study}/evaluation.parquet",
+        **{
+            table: f"results/studies/{{study}}/{table}.parquet"
+            for table in EVALUATION_TABLES
+        },
     log:
         "results/logs/studies/{study}/evaluation.log",
     conda:
         "../envs/analysis.yaml"
     params:
-        settings=plan.settings("evaluation", "phases"),
+        settings=plan.settings("evaluation", "phases", "alarms", "onset", "detectors"),
     script:
         "../workflow/scripts/evaluate_alarms.py"
 
 
+rule judge_multiverse:
+    input:
+        variants="results/studies/gai/variants.parquet",
+        runs="results/studies/gai/runs.parquet",
+        published="workflow/report/claims.yaml",
+        code="results/code/judge_multiverse.json",
+    output:
+        table="results/studies/gai/multiverse.parquet",
+    log:
+        "results/logs/studies/gai/multiverse.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        settings=plan.settings("alarms", "onset", "evaluation"),
+    script:
+        "../workflow/scripts/judge_multiverse.py"
+
+
 rule collect_tables:
     input:
-        parts=expand("results/studies/{study}/{{table}}.parquet", study=STUDIES),
+        parts=lambda wildcards: plan.study_tables([wildcards.table]),
         code="results/code/collect_table.json",
     output:
         parquet="results/tables/{table}.parquet",
@@ -56,6 +77,12 @@ rule judge_claims:
         alarms="results/studies/{study}/alarms.parquet",
         rank="results/studies/{study}/rank.parquet",
         phases="results/studies/{study}/phases.parquet",
+        evaluation="results/studies/{study}/evaluation.parquet",
+        chance="results/studies/{study}/chance.parquet",
+        multiverse=branch(
+            lambda wildcards: wildcards.study == "gai",
+            then="results/studies/{study}/multiverse.parquet",
+        ),
         published="workflow/report/claims.yaml",
         code="results/code/judge_claims.json",
     output:
@@ -66,7 +93,13 @@ rule judge_claims:
         "../envs/analysis.yaml"
     params:
         settings=plan.settings(
-            "evaluation", "phases", "alarms", "onset", "transitions", "rank"
+            "evaluation",
+            "phases",
+            "alarms",
+            "onset",
+            "transitions",
+            "rank",
+            "detectors",
         ),
     script:
         "../workflow/scripts/judge_claims.py"

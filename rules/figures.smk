@@ -183,6 +183,46 @@ rule plot_gai_trace:
         "../workflow/scripts/plot_gai_trace.py"
 
 
+rule plot_detection_curves:
+    input:
+        curves="results/studies/gai/curves.parquet",
+        chance="results/studies/gai/chance.parquet",
+        code="results/code/plot_detection_curves.json",
+    output:
+        png=report(
+            "results/figures/gai/detection_curves.png",
+            caption="../workflow/report/detection_curves.rst",
+            category="gai",
+        ),
+        svg="results/figures/gai/detection_curves.svg",
+    log:
+        "results/logs/figures/gai/detection_curves.log",
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/plot_detection_curves.py"
+
+
+rule plot_specification_curves:
+    input:
+        multiverse="results/studies/gai/multiverse.parquet",
+        published="workflow/report/claims.yaml",
+        code="results/code/plot_specification_curves.json",
+    output:
+        png=report(
+            "results/figures/gai/specification_curves.png",
+            caption="../workflow/report/specification_curves.rst",
+            category="gai",
+        ),
+        svg="results/figures/gai/specification_curves.svg",
+    log:
+        "results/logs/figures/gai/specification_curves.log",
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/plot_specification_curves.py"
+
+
 rule plot_alarm_leads:
     input:
         transitions="results/studies/gai/transitions.parquet",

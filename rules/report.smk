@@ -8,9 +8,12 @@ rule write_report:
             for table in (
                 "runs",
                 "transitions",
+                "alarms",
                 "rank",
                 "phases",
                 "evaluation",
+                "chance",
+                "multiverse",
                 "claims",
             )
         },
@@ -42,6 +45,8 @@ rule validate_results:
     input:
         **{table: f"results/tables/{table}.parquet" for table in STUDY_TABLES},
         **{f"{table}_csv": f"results/tables/{table}.csv" for table in STUDY_TABLES},
+        variants="results/studies/gai/variants.parquet",
+        published="workflow/report/claims.yaml",
         traces=plan.traces(plan.keys()),
         summaries=expand("results/summaries/{study}.json", study=plan.config["studies"]),
         html="results/report.html",

@@ -85,8 +85,9 @@ def make_trace(
     columns
         Any column of :func:`trace_schema` but ``step`` and ``seed``. Defaults: losses,
         ``grad_norm`` and weight norms 1, metrics 0, ranks 10; layers share the combined
-        gradient norm equally. Test columns and ``softmax_collapse`` (default 0) are kept every ``test_every`` steps and at the
-        last state (unless the run diverged), ranks every ``rank_every`` steps.
+        gradient norm equally. Test columns and ``softmax_collapse`` (default 0) are kept every
+        ``test_every`` steps and at the last state (unless the run diverged), ranks every
+        ``rank_every`` steps.
     """
     lengths = {len(values) for values in columns.values() if np.ndim(values)}
     if len(lengths) > 1:

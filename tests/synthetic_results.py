@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,21 @@ import pandas as pd
 from grokscope.claims import claims_table, read_published
 from grokscope.claims.evidence import Evidence
 from grokscope.config import check_config
-from grokscope.evaluation import evaluation_table
 from grokscope.report import render_html, render_markdown, report_context
-from grokscope.runs import RunKey, RunSpec, expand_runs, panels
-from grokscope.study_summary import analysis_environment, study_facts, training_environment
-from grokscope.tables import concatenate, read_table, write_table
-from grokscope.trace import Trace, read_trace
+from grokscope.runs import RunKey, RunSpec, expand_runs
+from grokscope.study_summary import analysis_environment, study_facts
+from grokscope.tables import read_table, write_table
+from grokscope.trace import Trace
 from grokscope.validation import (
+    OF_SUMMARY,
     Check,
-    check_csv,
-    check_html,
-    check_markdown,
-    recompute,
+    Recomputed,
+    check_completeness,
+    check_files,
+    check_labels,
+    check_summaries,
+    check_tables,
+    recompute_all,
     validate,
 )
 from synthetic import make_trace, write
@@ -59,7 +62,7 @@ def small_config() -> dict[str, Any]:
                 },
                 "gai": {
                     "grids": [
-                        grid([*modular, "cubic_regression"], [0.6], [0, 1], depths=[2, 3]),
+                        grid([*modular, "cubic_regression"], [0.6], [0, 1, 2], depths=[2, 3]),
                     ],
                     "test_every": 5,
                     "rank_every": 20,
@@ -72,8 +75,16 @@ def small_config() -> dict[str, Any]:
             },
             "analysis": {
                 "alarms": {"smoothing_window": 5, "sigma_window": 50, "refractory": 20},
+                "detectors": {"window": 50},
+                "multiverse": {"smoothing": ["causal"], "norm": ["raw"], "windows": [5, 10]},
                 "phases": {"gap": 40},
-                "evaluation": {"lead_window": [20, 60], "resamples": 100},
+                "evaluation": {
+                    "lead_window": [20, 60],
+                    "horizons": [40, 100],
+                    "primary_horizon": 100,
+                    "surrogates": 19,
+                    "resamples": 100,
+                },
                 "transitions": {"savgol_window": 21, "replication_steps": 300},
             },
         }
@@ -117,6 +128,7 @@ class Results:
     config: dict[str, Any]
     specs: dict[RunKey, RunSpec]
     paths: dict[RunKey, Path]
+    recomputed: Recomputed
     tables: dict[str, pd.DataFrame]
     csv: dict[str, Path]
     summaries: dict[str, dict[str, Any]]
@@ -125,25 +137,35 @@ class Results:
     markdown: str
 
     def validate(self) -> list[Check]:
-        """All checks of the results as they are now."""
+        """All checks of the results as they are now, all from the traces."""
         return validate(
             tables=self.tables,
             csv=self.csv,
             traces=self.paths,
             specs=self.specs,
             settings=self.config["analysis"],
+            published=PUBLISHED,
             summaries=self.summaries,
             html=self.html,
             markdown=self.markdown,
         )
 
-    def problems_of_files(self) -> dict[str, list[str]]:
-        """Problems of the checks that read no trace: much faster than all."""
+    def problems_of_tables(self) -> dict[str, list[str]]:
+        """Problems of the checks that read tables and summaries, by what was recomputed before.
+
+        Much faster than :meth:`problems`, and the same as long as no trace changed.
+        """
         checks = [
-            check_csv(self.tables, self.csv),
-            check_html(self.html, self.tables),
-            check_markdown(self.markdown, self.tables["claims"]),
+            check_completeness(self.tables, self.specs),
+            *check_tables(self.tables, self.recomputed.tables, self.specs),
+            check_labels(self.tables["phases"]),
+            check_summaries(self.tables, self.summaries, self.recomputed.environments),
         ]
+        return {check.name: check.problems for check in checks if check.problems}
+
+    def problems_of_files(self) -> dict[str, list[str]]:
+        """Problems of the checks that read files alone."""
+        checks = check_files(self.tables, self.csv, self.html, self.markdown)
         return {check.name: check.problems for check in checks if check.problems}
 
     def problems(self) -> dict[str, list[str]]:
@@ -155,26 +177,13 @@ def write_figures(root: Path) -> list[Path]:
     """One-pixel figures where the workflow would have real ones."""
     overlay = "lead_lag/overlays/task=modular_addition,depth=2,seed=42"
     names = ["lead_lag/lags", overlay, "gai/alarm_leads", "phase_diagram/delay_map"]
+    names += ["gai/detection_curves", "gai/specification_curves"]
     paths = [root / "results" / "figures" / f"{name}.png" for name in names]
     paths.append(root / "results" / "phase_diagram.png")
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(PIXEL)
     return paths
-
-
-def evaluated(
-    tables: Mapping[str, pd.DataFrame], analysis: Mapping[str, Any]
-) -> dict[str, pd.DataFrame]:
-    """The tables with evaluation and claims."""
-    evaluation = evaluation_table(
-        tables["alarms"],
-        tables["transitions"],
-        lead_window=analysis["evaluation"]["lead_window"],
-        gap=analysis["phases"]["gap"],
-    )
-    evidence = Evidence(**tables, settings=analysis)
-    return {**tables, "evaluation": evaluation, "claims": claims_table(PUBLISHED, evidence)}
 
 
 def make_results(
@@ -188,17 +197,15 @@ def make_results(
     config = small_config() if config is None else config
     specs = expand_runs(config)
     paths = {key: write(trace_of(spec), root) for key, spec in specs.items()}
-    parts: dict[str, list[pd.DataFrame]] = {}
-    infos: dict[str, list[Any]] = {}
-    for panel, keys in panels(specs).items():
-        made, info = recompute((read_trace(paths[key]) for key in keys), config["analysis"])
-        infos.setdefault(panel.study, []).extend(info)
-        for name, table in made.items():
-            parts.setdefault(name, []).append(table)
-    tables = evaluated(
-        {name: concatenate(frames, name) for name, frames in parts.items()}, config["analysis"]
-    )
-    csv = {name: root / "results" / "tables" / f"{name}.csv" for name in tables}
+    recomputed = recompute_all(paths, specs, config["analysis"], PUBLISHED)
+    assert recomputed.reading.problems == []
+    tables = dict(recomputed.tables)
+    names = {field.name for field in fields(Evidence)} & set(tables)
+    evidence = Evidence(**{name: tables[name] for name in names}, settings=config["analysis"])
+    tables["claims"] = claims_table(PUBLISHED, evidence)
+    csv = {
+        name: root / "results" / "tables" / f"{name}.csv" for name in tables if name != "variants"
+    }
     for name, path in csv.items():
         write_table(tables[name], path.with_suffix(".parquet"), name)
         write_table(tables[name], path, name)
@@ -206,8 +213,8 @@ def make_results(
     summaries = {
         study: json.loads(
             json.dumps(
-                study_facts(study, tables)
-                | {"training": training_environment(infos[study])}
+                study_facts(study, {name: tables[name] for name in OF_SUMMARY})
+                | {"training": recomputed.environments[study]}
                 | {"analysis": analysis_environment()}
             )
         )
@@ -225,4 +232,5 @@ def make_results(
     )
     html = render_html(TEMPLATES / "report.html.j2", context)
     markdown = render_markdown(TEMPLATES / "report.md.j2", context, root / "results")
-    return Results(root, config, specs, paths, tables, csv, summaries, context, html, markdown)
+    made = (tables, csv, summaries, context, html, markdown)
+    return Results(root, config, specs, paths, recomputed, *made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from scipy import stats
 
 from grokscope.claims import claims_table, judge, read_published
-from grokscope.claims.evidence import CLAIMS, VERDICTS, Evidence
+from grokscope.claims.chance import NULLS, beaten, knowledge, sentence
+from grokscope.claims.evidence import CLAIMS, VERDICTS, Evidence, select
+from grokscope.claims.gai import order_score, permuted_correlation, permuted_order
 from grokscope.runs import KEY_COLUMNS
 from grokscope.statistics import cluster_bootstrap, expanded_tail, pearson, resolves, spearman
 from grokscope.tables import conform, empty
@@ -19,8 +22,16 @@ from grokscope.tables import conform, empty
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = read_published(ROOT / "workflow" / "report" / "claims.yaml")
 SETTINGS = {
-    "evaluation": {"lead_window": [200, 400], "confidence": 0.95, "resamples": 500, "seed": 0},
+    "evaluation": {
+        "lead_window": [200, 400],
+        "confidence": 0.95,
+        "resamples": 500,
+        "seed": 0,
+        "surrogates": 199,
+        "development_seeds": [],
+    },
     "phases": {"threshold": 0.95, "gap": 200},
+    "detectors": {"resolution": 10},
 }
 SIZES = {"modular_addition": 9409, "s5_composition": 14400, "sine_regression": 2000}
 
@@ -90,6 +101,9 @@ def build(rows: list[dict[str, Any]], **tables: list[dict[str, Any]]) -> Evidenc
         alarms=frame("alarms", tables.get("alarms", [])),
         rank=frame("rank", tables.get("rank", [])),
         phases=frame("phases", phases),
+        evaluation=frame("evaluation", tables.get("evaluation", [])),
+        chance=frame("chance", tables.get("chance", [])),
+        multiverse=frame("multiverse", tables.get("multiverse", [])),
         settings=SETTINGS,
     )
 
@@ -101,7 +115,45 @@ def verdict(claim: str, evidence: Evidence) -> dict[str, Any]:
 
 def alarm(of: dict[str, Any], step: int, layer: str = "combined", score: float = 4.0) -> dict:
     named = {name: of[name] for name in KEY_COLUMNS}
-    return named | {"detector": "gai", "layer": layer, "step": step, "score": score}
+    named |= {"detector": "gai", "layer": layer, "step": step, "score": score}
+    return named | {"cause": "none"}
+
+
+# The published alarms, as the tables `evaluation` and `chance` name them.
+PUBLISHED_ALARMS: dict[str, Any] = {
+    "study": "gai",
+    "task": None,
+    "detector": "gai",
+    "layer": "combined",
+    "threshold_source": "published",
+    "rule": "every",
+    "lead_min": 200,
+    "lead_max": 400,
+}
+
+
+def scored(depth: int | None = None, **of: Any) -> dict[str, Any]:
+    """A row of the table `evaluation`: 30 events in 45 runs, 40 alarms, 30 of them hits."""
+    row = PUBLISHED_ALARMS | {"depth": depth, "uses_test_data": False, "threshold": 3.5}
+    row |= {"n_runs": 45, "seeds": 3, "n_events": 30, "n_alarms": 44, "n_judged": 40}
+    row |= {"n_hits": 30, "precision": 0.75, "recall": 1.0, "f1": 6 / 7}
+    for name in ("precision", "recall", "f1"):
+        row |= {f"{name}_low": row[name] - 0.05, f"{name}_high": row[name] + 0.05}
+    row |= {"false_alarms_per_10000": 1.0, "time_in_warning": 0.1, "km_lead_median": 310.0}
+    return row | {"lead_q25": 250.0, "lead_median": 300.0, "lead_q75": 350.0} | of
+
+
+def against(
+    p: dict[str, float], score: str = "precision", depth: int | None = None, **of: Any
+) -> list[dict[str, Any]]:
+    """Rows of the table `chance`: a p-value a null model, whose mean is 0.1."""
+    row = PUBLISHED_ALARMS | {"depth": depth, "score": score, "observed": 0.75}
+    row |= {"surrogates": 999, "null_mean": 0.1, "null_low": 0.05, "null_high": 0.15} | of
+    return [row | {"null_model": model, "p": value} for model, value in p.items()]
+
+
+BEATS_ALL = dict.fromkeys("ABCD", 0.001)
+BEATS_A_AND_B = {"A": 0.001, "B": 0.002, "C": 0.4, "D": 0.7}
 
 
 # ------------------------------------------------------------------- lead_lag
@@ -179,6 +231,17 @@ def test_r_is_judged_as_rounded_as_it_was_published() -> None:
     assert verdict("LL4", build(lead_lag(pearson_r=-0.9351)))["verdict"] == "fails"
 
 
+def test_one_seeded_claims_say_what_the_other_seeds_say() -> None:
+    """The primary runs have one seed; LL1's lags over all three are those of LL2."""
+    evidence = build(lead_lag())
+    reason = verdict("LL1", evidence)["reason"]
+    assert (
+        "Over 3 seeds, those of fewer steps included, the means are 641.7 (422 to 804)" in reason
+    )
+    assert "Over 3 seeds" in verdict("LL4", evidence)["reason"]
+    assert "Over" not in verdict("LL3", evidence)["reason"], "the control has one seed"
+
+
 def test_a_missing_cell_is_not_testable_and_named_but_measured() -> None:
     rows = [row for row in lead_lag() if row["train_fraction"] != 0.7]
     row = verdict("LL1", build(rows))
@@ -235,60 +298,102 @@ def events(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if not row["task"].endswith("_regression")]
 
 
-def test_perfect_alarms_hold_and_their_numbers_are_known() -> None:
+def test_the_published_alarms_are_judged_by_their_rows() -> None:
     rows = gai()
-    evidence = build(rows, alarms=[alarm(row, 700) for row in events(rows)])
+    tables = {"evaluation": [scored(n_hits=38, precision=0.95, precision_high=0.99)]}
+    tables["chance"] = against(BEATS_ALL) + against({"B": 0.02}, "recall")
+    evidence = build(rows, alarms=[alarm(row, 700) for row in events(rows)], **tables)
     lead, precision, recall = (verdict(name, evidence) for name in ("GAI1", "GAI2", "GAI3"))
     assert (lead["measured"], lead["verdict"], lead["n"]) == (300, "holds", 30)
-    assert (precision["measured"], precision["verdict"]) == (1, "holds")
-    assert (recall["measured"], recall["verdict"], recall["n"]) == (1, "holds", 30)
-    # Hit steps 600-800 of the judged 0-2600.
-    assert f"{201 / 2601:.3f} by chance" in precision["reason"]
-    depth = verdict("GAI7", evidence)
-    assert depth["verdict"] == "holds"
-    assert depth["measured"] == pytest.approx(1 - 201 / 2601)
+    # All alarms are 300 steps ahead, in every seed.
+    assert (lead["low"], lead["high"], lead["p"]) == (300, 300, None)
+    assert "30 of 30 events have an alarm before them; 30 of these come 200-400" in lead["reason"]
+    assert (precision["measured"], precision["verdict"]) == (0.95, "holds")
+    assert (precision["p"], precision["low"]) == (0.001, pytest.approx(0.7))
+    assert "38 of 40 judged alarms" in precision["reason"]
+    assert "4 of 44 alarms are censored" in precision["reason"]
+    assert "it knows when this run groks" in precision["reason"]
+    assert (recall["measured"], recall["verdict"], recall["p"]) == (1, "holds", 0.02)
+
+
+def test_only_the_headline_row_counts() -> None:
+    """Rows of other rules, windows, thresholds, layers, detectors and scopes stand beside it."""
+    others = [
+        scored(rule="first", precision=0.1),
+        scored(lead_min=10, precision=0.2),
+        scored(threshold_source="development", precision=0.3),
+        scored(layer="1", precision=0.4),
+        scored(detector="cusum", precision=0.5),
+        scored(task="modular_addition", depth=2, precision=0.6),
+        scored(depth=2, precision=0.65),
+        scored(study="lead_lag", precision=0.7),
+    ]
+    evidence = build(gai(), evaluation=[*others, scored(precision=0.8)])
+    assert verdict("GAI2", evidence)["measured"] == 0.8
 
 
 def test_a_lead_outside_the_window_fails() -> None:
     rows = gai()
-    evidence = build(rows, alarms=[alarm(row, 100) for row in events(rows)])
-    assert verdict("GAI1", evidence)["verdict"] == "fails"
-    assert verdict("GAI1", evidence)["measured"] == 900
+    leads = {"lead_q25": 0.0, "lead_median": 900.0, "lead_q75": 900.0, "km_lead_median": None}
+    alarms = [alarm(row, 100) for row in events(rows)]
+    row = verdict("GAI1", build(rows, alarms=alarms, evaluation=[scored(**leads)]))
+    assert (row["verdict"], row["measured"]) == ("fails", 900)
+    assert "not reached" in row["reason"]
 
 
-def test_false_alarms_count_in_runs_without_event() -> None:
-    rows = gai(seeds=1)
-    evidence = build(rows, alarms=[alarm(row, 700) for row in rows])
-    row = verdict("GAI2", evidence)
-    assert row["measured"] == pytest.approx(2 / 3)
-    assert row["verdict"] == "fails"
-    assert (row["low"], row["high"]) == (None, None)
-
-
-def test_missed_events_lower_the_recall() -> None:
+def test_leads_count_misses_and_the_end_of_their_block() -> None:
+    """Steps 691-700 are known at 700; an alarm at the onset, or after it, is a miss."""
     rows = gai()
-    alarms = [alarm(row, 700) for row in events(rows) if row["seed"] > 0]
-    row = verdict("GAI3", build(rows, alarms=alarms))
-    assert row["measured"] == pytest.approx(2 / 3)
-    assert (row["low"], row["high"]) == (0, 1)
-    assert row["verdict"] == "holds", "the interval over three seeds reaches 0.887"
+    steps = {0: 691, 1: 700, 2: 995}
+    alarms = [alarm(row, steps[row["seed"]]) for row in events(rows)]
+    row = verdict("GAI1", build(rows, alarms=alarms, evaluation=[scored()]))
+    assert "20 of 30 events have an alarm before them" in row["reason"]
+    assert (row["low"], row["high"]) == (0, 300)
+
+
+def test_development_seeds_have_no_part_in_the_lead() -> None:
+    rows = gai()
+    alarms = [alarm(row, 100 if row["seed"] == 0 else 700) for row in events(rows)]
+    evidence = build(rows, alarms=alarms, evaluation=[scored()])
+    evaluation = SETTINGS["evaluation"] | {"development_seeds": [0]}
+    evidence = replace(evidence, settings=SETTINGS | {"evaluation": evaluation})
+    row = verdict("GAI1", evidence)
+    assert (row["low"], row["high"]) == (300, 300)
+    assert "20 of 20 events" in row["reason"]
+
+
+def test_the_reason_says_what_the_alarms_know() -> None:
+    tables = {"evaluation": [scored()], "chance": against(BEATS_A_AND_B)}
+    row = verdict("GAI2", build(gai(), **tables))
+    assert row["verdict"] == "fails"
+    assert row["p"] == 0.002
+    assert (
+        "beats chance and shifted alarms but not other seeds' alarms or a constant time: it knows "
+        "when such runs grok, not when this one does"
+    ) in row["reason"]
+    assert "Shifted alarms reach 0.100 (p = 0.002)." in row["reason"]
 
 
 def test_without_alarms_precision_is_not_testable_but_recall_is_zero() -> None:
-    evidence = build(gai())
-    assert verdict("GAI2", evidence)["verdict"] == "not testable at this scale"
-    assert verdict("GAI2", evidence)["measured"] is None
+    nothing = dict.fromkeys(("precision", "precision_low", "precision_high"))
+    nothing |= {"n_alarms": 0, "n_judged": 0, "n_hits": 0, "recall": 0.0, "recall_high": 0.0}
+    evidence = build(gai(), evaluation=[scored(**nothing)])
+    for name in ("GAI2", "GAI7", "GAI8"):
+        assert verdict(name, evidence)["verdict"] == "not testable at this scale"
+        assert verdict(name, evidence)["measured"] is None
     assert verdict("GAI3", evidence)["verdict"] == "fails"
     assert verdict("GAI3", evidence)["measured"] == 0
 
 
 def test_without_events_nothing_is_testable() -> None:
     rows = gai(test_onset_step=None)
-    evidence = build(rows, alarms=[alarm(row, 700) for row in rows])
+    tables = {"evaluation": [scored(n_events=0)], "chance": against(BEATS_ALL)}
+    evidence = build(rows, alarms=[alarm(row, 700) for row in rows], **tables)
     for claim in ("GAI1", "GAI2", "GAI3", "GAI5", "GAI6", "GAI7", "GAI8"):
         row = verdict(claim, evidence)
         assert row["verdict"] == "not testable at this scale"
-        assert "None of the 45 runs has an event" in row["reason"]
+        assert "None of the 45 " in row["reason"]
+        assert "runs has an event" in row["reason"]
 
 
 def test_spike_size_takes_the_largest_score_before_onset() -> None:
@@ -301,6 +406,7 @@ def test_spike_size_takes_the_largest_score_before_onset() -> None:
     row = verdict("GAI4", build(rows, alarms=alarms))
     assert row["measured"] == pytest.approx(1)
     assert (row["verdict"], row["n"]) == ("holds", 30)
+    assert row["p"] == 1 / 200, "no permutation of 199 is as good"
 
 
 def test_spike_size_without_relation_fails() -> None:
@@ -312,6 +418,46 @@ def test_spike_size_without_relation_fails() -> None:
     row = verdict("GAI4", build(rows, alarms=alarms))
     assert row["verdict"] == "fails"
     assert abs(row["measured"]) < 0.5
+    assert row["p"] > 0.05
+
+
+def test_a_correlation_of_cells_is_none_of_runs() -> None:
+    """Spike and accuracy rise with the depth, and within a depth one falls with the other."""
+    rows, alarms = gai(seeds=5), []
+    for row in events(rows):
+        row["final_test_metric"] = row["depth"] / 10 - 0.01 * row["seed"]
+        alarms.append(alarm(row, 700, score=5 + 10 * row["depth"] + row["seed"]))
+    row = verdict("GAI4", build(rows, alarms=alarms))
+    assert row["measured"] > 0.9
+    assert "Across 10 cells r = 1.000, within cells -1.000 (-1.000 to -1.000)" in row["reason"]
+
+
+def test_permuted_correlation_agrees_with_the_exact_test() -> None:
+    """Four runs: of 24 orders only the one at hand has the largest r."""
+    x, y = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.0, 3.0, 5.0])
+    assert permuted_correlation(x, y, 999, 0) == pytest.approx(1 / 24)
+    assert permuted_correlation(x, -y, 999, 0) == pytest.approx(1)
+
+
+def test_order_score_is_kendalls_tau() -> None:
+    rng = np.random.default_rng(0)
+    steps = rng.integers(0, 4, size=(50, 5)).astype(float)
+    steps = steps[[len(set(row)) > 1 for row in steps]]
+    expected = [stats.kendalltau(np.arange(5), row).statistic for row in steps]
+    assert order_score(steps) == pytest.approx(expected)
+
+
+def test_permuted_order_of_two_layers_is_a_coin() -> None:
+    """20 events, last layer first in all: p of a coin is 2^-20; in half of them, about 0.6."""
+    first = np.tile([20.0, 10.0], (20, 1))
+    taus, p = permuted_order(first, 999, 0)
+    assert taus.tolist() == [-1] * 20
+    assert p == 1 / 1000
+    first[:10] = [10.0, 20.0]
+    _, p = permuted_order(first, 999, 0)
+    assert p == pytest.approx(stats.binom.cdf(10, 20, 0.5), abs=0.06)
+    taus, p = permuted_order(np.array([[5.0, 5.0], [np.nan, 3.0]]), 999, 0)
+    assert (len(taus), p) == (0, None)
 
 
 def test_layer_order() -> None:
@@ -327,6 +473,7 @@ def test_layer_order() -> None:
         assert row["verdict"] == expected
         assert row["measured"] == (1 if sign < 0 else 0)
         assert f"median {sign:.2f} over 30 events" in row["reason"]
+        assert row["p"] == (1 / 200 if sign < 0 else 1)
 
 
 def test_a_first_layer_that_never_alarms_comes_after_the_last() -> None:
@@ -354,43 +501,149 @@ def test_rank_drop(drop: float, expected: str) -> None:
     row = verdict("GAI6", build(rows + never, rank=rank))
     assert row["verdict"] == expected
     assert row["measured"] == pytest.approx(drop)
-    assert "(matched: 0.250 in 30)" in row["reason"]
+    assert "(matched: 0.250 in 30; p " in row["reason"]
+    # All drops of one kind are above all of the other, or below.
+    assert (row["p"] < 0.001) == (drop > 0.25)
 
 
-def test_one_depth_at_chance_makes_every_depth_fail() -> None:
-    """At depth 8 the alarms come in the wrong place; a depth without event is silent."""
-    rows = gai()
-    for row in rows:
-        if row["depth"] == 6:
-            row["test_onset_step"] = None
-    alarms = [alarm(row, 100 if row["depth"] == 8 else 700) for row in events(rows)]
-    row = verdict("GAI7", build(rows, alarms=alarms))
-    assert row["verdict"] == "fails"
-    assert row["measured"] == pytest.approx(-201 / 2601)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "of the same cells"),
+        ({"width": 64}, "of the same tasks and depths"),
+        ({"depth": 5}, "other depths included"),
+        ({"task": "cubic_regression"}, "there are none"),
+    ],
+)
+def test_rank_controls_are_the_nearest_there_are(change: dict[str, Any], words: str) -> None:
+    rows = events(gai(depths=(2,)))
+    never = [row | {"test_onset_step": None, "seed": row["seed"] + 10} | change for row in rows]
+    never = list({str(key(**{n: row[n] for n in KEY_COLUMNS})): row for row in never}.values())
+    rank = rank_rows(rows, 0.4) + rank_rows(never, 0.1, "matched")
+    row = verdict("GAI6", build(rows + never, rank=rank))
+    assert words in row["reason"]
+    assert (row["p"] is None) == ("none" in words)
+
+
+@pytest.mark.parametrize(
+    ("p", "observed", "expected"),
+    [(0.01, 0.05, "holds"), (0.06, 0.05, "fails"), (0.01, -0.05, "fails")],
+)
+def test_one_depth_at_chance_makes_every_depth_fail(
+    p: float, observed: float, expected: str
+) -> None:
+    """Depth 8 decides; depth 6 has no event and is named; the null's mean is 0.1."""
+    evaluation = [scored()]
+    chance = []
+    for depth in (2, 3, 4, 6, 8):
+        value = 0.1 + observed if depth == 8 else 0.75
+        evaluation.append(scored(depth, n_events=0 if depth == 6 else 6, precision=value))
+        if depth != 6:
+            chance += against({"B": p if depth == 8 else 0.001}, depth=depth)
+    row = verdict("GAI7", build(gai(), evaluation=evaluation, chance=chance))
+    assert row["verdict"] == expected
+    assert row["measured"] == pytest.approx(observed)
+    assert row["p"] == p
     assert "No event at depth 6" in row["reason"]
+
+
+def test_a_silent_depth_speaks_against_every_depth() -> None:
+    evaluation = [scored(), scored(2), scored(3, precision=None)]
+    chance = against({"B": 0.001}, depth=2)
+    row = verdict("GAI7", build(gai(), evaluation=evaluation, chance=chance))
+    assert row["verdict"] == "fails"
+    assert "depth 3 (30 of 45 runs with event): no judged alarm" in row["reason"]
+
+
+def significance(seeds: int, step: int, precision: float, p_holm: float = 0.01) -> dict[str, Any]:
+    rows = gai(seeds)
+    evaluation = [scored(seeds=seeds, precision=precision)]
+    alarms = [alarm(row, step) for row in events(rows)]
+    evidence = build(rows, alarms=alarms, evaluation=evaluation, chance=against(BEATS_ALL))
+    return verdict("GAI8", replace(evidence, p_holm={"GAI2": 0.001, "GAI3": p_holm}))
 
 
 def test_significance_needs_enough_seeds() -> None:
     """Three seeds cannot resolve a Bonferroni-corrected tail; six can; chance fails in both."""
     for seeds, expected in ((1, "not testable at this scale"), (6, "holds")):
-        rows = gai(seeds)
-        alarms = [alarm(row, 700) for row in events(rows)]
-        assert verdict("GAI8", build(rows, alarms=alarms))["verdict"] == expected
+        assert significance(seeds, 700, 1.0)["verdict"] == expected
     for seeds in (3, 6):
-        rows = gai(seeds)
-        alarms = [alarm(row, 100) for row in events(rows)]
-        assert verdict("GAI8", build(rows, alarms=alarms))["verdict"] == "fails"
-    rows = gai(3)
-    row = verdict("GAI8", build(rows, alarms=[alarm(row, 700) for row in events(rows)]))
+        assert significance(seeds, 100, 0.0)["verdict"] == "fails"
+    row = significance(3, 700, 1.0)
     assert row["verdict"] == "not testable at this scale"
     assert "too few" in row["reason"]
 
 
+def test_significance_needs_every_adjusted_p() -> None:
+    row = significance(6, 700, 1.0, p_holm=0.2)
+    assert row["verdict"] == "fails"
+    assert "those of GAI3 are not below 0.05" in row["reason"]
+    assert row["measured"] == pytest.approx(0.9)
+    assert (row["low"], row["high"]) == (pytest.approx(0.9), pytest.approx(0.9))
+
+
 def test_a_tiny_modulus_is_not_the_gai_study() -> None:
     rows = gai(n_train=200, n_test=100)
-    row = verdict("GAI2", build(rows, alarms=[alarm(row, 700) for row in events(rows)]))
+    row = verdict("GAI2", build(rows, evaluation=[scored()]))
     assert row["verdict"] == "not testable at this scale"
-    assert row["measured"] == 1
+    assert row["measured"] == 0.75
+
+
+def test_p_values_are_adjusted_over_the_claims_that_have_one() -> None:
+    """By hand: Holm takes the smallest of two twice, and the other once."""
+    chance = against({"B": 0.01}) + against({"B": 0.04}, "recall")
+    rows = gai(6)
+    alarms = [alarm(row, 700) for row in events(rows)]
+    evidence = build(rows, alarms=alarms, evaluation=[scored(seeds=6)], chance=chance)
+    table = claims_table(PUBLISHED, evidence).set_index("claim")
+    assert table["p"].notna().sum() == 2
+    columns = ["p", "p_holm", "p_bonferroni"]
+    assert table.loc["GAI2", columns].tolist() == pytest.approx([0.01, 0.02, 0.02])
+    assert table.loc["GAI3", columns].tolist() == pytest.approx([0.04, 0.04, 0.08])
+    assert "Of 2 p-values, adjusted by Holm, all are below 0.05" in table.loc["GAI8", "reason"]
+
+
+def test_the_reason_counts_the_choices_that_support_a_claim() -> None:
+    choice = dict.fromkeys(("smoothing", "sigma", "sign", "norm", "rank_measure"))
+    choice |= dict.fromkeys(("window", "beta2", "onset_threshold", "measured", "low", "high"))
+    choice |= {"claim": "GAI2", "n": 1, "is_default": False}
+    multiverse = [choice | {"supports": supports} for supports in (True, False, False, None)]
+    evidence = build(gai(), evaluation=[scored()], multiverse=multiverse)
+    assert verdict("GAI2", evidence)["reason"].endswith("1 of 3 analysis choices support it.")
+    assert "analysis choices" not in verdict("GAI3", evidence)["reason"]
+
+
+@pytest.mark.parametrize(
+    ("wins", "words"),
+    [
+        ("ABCD", "this run"),
+        ("AB", "such runs grok, not when this one"),
+        ("ABC", "such runs grok, not when this one"),
+        ("A", "which runs grok, not when"),
+        ("", "not shown to be better than chance"),
+        ("CD", "not shown to be better than chance"),
+    ],
+)
+def test_what_beating_null_models_means(wins: str, words: str) -> None:
+    p = {model: 0.01 if model in wins else 0.5 for model in NULLS}
+    assert words in knowledge(p, 0.05)
+
+
+def test_null_models_in_words() -> None:
+    assert beaten({"A": 0.01, "D": 0.05}, 0.05) == "beats chance but not a constant time"
+    assert beaten({"A": 0.2}, 0.05) == "does not beat chance"
+    assert beaten(dict.fromkeys("ABC", 0.01), 0.05) == (
+        "beats chance, shifted alarms and other seeds' alarms"
+    )
+    assert sentence({}, 0.05) == "has nothing to compare with chance"
+    assert "nothing to tell" in knowledge({"A": 0.01, "B": 0.01}, 0.05)
+
+
+def test_select_finds_nulls_and_values() -> None:
+    frame = pd.DataFrame({"depth": pd.array([2, None, 3], "Int64"), "rule": ["a", "a", "b"]})
+    assert select(frame, depth=None)["rule"].tolist() == ["a"]
+    assert select(frame, depth=3, rule="a").empty
+    assert len(select(frame, rule="a")) == 2
 
 
 # -------------------------------------------------------------- phase_diagram
@@ -516,7 +769,10 @@ def test_runs_of_no_rows_are_no_error(study: str) -> None:
 
 def test_the_table_is_complete_and_total() -> None:
     rows = [*lead_lag(), *gai(), *published_phases()]
-    evidence = build(rows, alarms=[alarm(row, 700) for row in events(gai())])
+    alarms = [alarm(row, 700) for row in events(gai())]
+    perfect = dict.fromkeys(("precision", "precision_high", "recall_high"), 1.0)
+    evaluation = [scored(**perfect)]
+    evidence = build(rows, alarms=alarms, evaluation=evaluation, chance=against(BEATS_ALL))
     table = claims_table(PUBLISHED, evidence)
     assert set(table["verdict"]) <= set(VERDICTS)
     assert table["reason"].str.endswith((".", "%")).all()

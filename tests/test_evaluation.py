@@ -1,215 +1,480 @@
-"""Alarms against onsets: known answers by hand, censoring, chance, and invariances."""
+"""Tables of a study: planted detectors with known answers, scopes, splits, and invariances."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from grokscope.evaluation import evaluation_table, is_event, risk_steps, run_counts
-from grokscope.tables import conform, empty
+from grokscope.curves import Signal
+from grokscope.detectors import Detector
+from grokscope.evaluation import choose_threshold, evaluation_tables
+from grokscope.matching import KEY, PANEL, Cohort
 
-WINDOW, GAP = (200, 400), 200
+STEP, LAST = 10, 4000
+SETTINGS: dict[str, Any] = {
+    "evaluation": {
+        "lead_window": [200, 400],
+        "horizons": [400, 1000],
+        "minimum_lead": 10,
+        "primary_horizon": 400,
+        "development_seeds": [0, 1, 2, 3],
+        "surrogates": 199,
+        "confidence": 0.95,
+        "resamples": 200,
+        "seed": 0,
+    },
+    "phases": {"gap": 200},
+    "alarms": {"refractory": 100, "threshold": 3.5},
+    "detectors": {"resolution": STEP},
+}
+Score = Callable[[Mapping[str, Any], np.ndarray], np.ndarray]
+Table = pd.DataFrame
 
 
-def run(seed: int, train: int | None, test: int | None, last: int | None, **key: Any) -> dict:
-    """Row of a transitions table: onsets and the last step."""
-    return (
-        {"study": "gai", "task": "modular_addition", "depth": 2, "train_fraction": 0.6}
-        | {"weight_decay": 1.0, "width": 128, "seed": seed}
-        | {"train_onset_step": train, "test_onset_step": test, "last_step": last}
-        | key
+def changed(**evaluation: Any) -> dict[str, Any]:
+    return SETTINGS | {"evaluation": SETTINGS["evaluation"] | evaluation}
+
+
+def run(seed: int, test: int | None, last: int | None = LAST, **more: Any) -> dict[str, Any]:
+    """Row of a transitions table; memorised at step 100 unless `more` says otherwise."""
+    key = {"study": "gai", "task": "modular_addition", "depth": 2, "train_fraction": 0.6}
+    key |= {"weight_decay": 1.0, "width": 64, "seed": seed}
+    return key | {"train_onset_step": 100, "test_onset_step": test, "last_step": last} | more
+
+
+def transitions(rows: list[dict[str, Any]]) -> Table:
+    return pd.DataFrame(rows).astype(
+        dict.fromkeys(["train_onset_step", "test_onset_step", "last_step"], "Int64")
     )
 
 
-def transitions(*rows: dict) -> pd.DataFrame:
-    steps = ["train_onset_step", "test_onset_step", "last_step"]
-    return pd.DataFrame(rows).astype(dict.fromkeys(steps, "Int64"))
-
-
-def alarms(of: dict[int, list[int]], layer: str = "combined", **key: Any) -> pd.DataFrame:
-    """Alarm steps of each seed."""
-    rows = [
-        run(seed, None, None, None, **key) | {"detector": "gai", "layer": layer, "step": step}
-        for seed, steps in of.items()
-        for step in steps
-    ]
-    if not rows:
-        return empty("alarms")
-    columns = ["train_onset_step", "test_onset_step", "last_step"]
-    return conform(pd.DataFrame(rows).drop(columns=columns).assign(score=4.0), "alarms")
-
-
-def table(fired: pd.DataFrame, runs: pd.DataFrame, **of: str) -> dict[str, Any]:
-    """Row of the evaluation of the combined norm, or of another detector or layer."""
-    found = evaluation_table(fired, runs, lead_window=WINDOW, gap=GAP)
-    chosen = found["layer"] == of.get("layer", "combined")
-    return found[chosen].iloc[0].to_dict()
-
-
-def test_counts_by_hand() -> None:
-    """Window 200-400: onset 1000 of seed 0 is hit from 600 to 800."""
-    runs = transitions(run(0, 100, 1000, 3000), run(1, 100, None, 3000))
-    fired = alarms(
-        {
-            # too early, hit, hit, too late, after the onset, censored (2700 + 400 > 3000)
-            0: [599, 600, 800, 801, 2000, 2700],
-            # no event: false, false, censored
-            1: [50, 2600, 2601],
-        }
+def detector(name: str, level: float | None = None, **more: Any) -> Detector:
+    return Detector(
+        name=name,
+        signal=lambda trace, settings: {},
+        uses_test_data=more.get("uses_test_data", False),
+        threshold=None if level is None else lambda settings: level,
+        latched=False,
+        description="planted",
     )
-    row = table(fired, runs)
-    assert (row["n_runs"], row["n_events"], row["n_alarms"]) == (2, 1, 9)
-    assert (row["n_judged"], row["n_hits"], row["n_detected"]) == (7, 2, 1)
-    assert row["precision"] == pytest.approx(2 / 7)
-    assert row["recall"] == 1.0
-    assert row["median_first_lead"] == 401
-    assert row["median_last_lead"] == 199
-    # Seed 0: 201 hit steps among 0 .. 2600; seed 1 has none. 5 and 2 judged alarms.
-    assert row["chance_precision"] == pytest.approx((5 * 201 / 2601 + 2 * 0) / 7)
 
 
-def test_chance_is_the_precision_of_uniform_alarms() -> None:
-    """An alarm at every step has by construction the precision of chance."""
-    runs = transitions(run(0, 100, 1000, 1300), run(1, 10, 700, 900), run(2, 100, None, 2000))
-    fired = alarms({0: list(range(1301))})
-    row = table(fired, runs)
-    assert row["precision"] == pytest.approx(row["chance_precision"])
-    assert 0 < row["precision"] < 1
+def scores(runs: Table, layers: Mapping[str, Score]) -> Table:
+    """Scores of every run: a function of its row and of its blocks' steps."""
+    rows = []
+    for row in runs.to_dict("records"):
+        last = -1 if pd.isna(row["last_step"]) else row["last_step"]
+        steps = np.arange(last // STEP + 1) * STEP
+        for layer, score in layers.items():
+            if layer == "combined" or int(layer) <= row["depth"]:
+                values = np.asarray(score(row, steps), np.float32) * np.ones(len(steps))
+                key = {name: row[name] for name in KEY}
+                rows.append(key | {"layer": layer, "warm_up": 0, "scores": values})
+    return pd.DataFrame(rows)
 
 
-def test_hit_steps_beyond_the_judged_end() -> None:
-    """Onset 1000 of a run that ends at 1100: hit steps 600-800, judged 0-700 and 701-800."""
-    hits, judged = risk_steps(transitions(run(0, 100, 1000, 1100)), WINDOW, GAP)
-    assert hits.tolist() == [201]
-    assert judged.tolist() == [801]
+def tables(
+    runs: Table,
+    planted: Mapping[str, Score | Mapping[str, Score]],
+    settings: Mapping[str, Any] = SETTINGS,
+    levels: Mapping[str, float] | None = None,
+) -> dict[str, Table]:
+    """Tables of planted detectors: a score, or one a layer; some with a stated threshold."""
+
+    def of(name: str) -> Table:
+        layers = planted[name]
+        return scores(runs, layers if isinstance(layers, Mapping) else {"combined": layers})
+
+    detectors = {name: detector(name, (levels or {}).get(name)) for name in planted}
+    return evaluation_tables(of, runs, settings, detectors)
 
 
-def test_onset_so_early_that_the_window_starts_before_the_run() -> None:
-    """Onset 300: hit steps are 0-100, not -100-100."""
-    hits, judged = risk_steps(transitions(run(0, 0, 300, 1000)), WINDOW, GAP)
-    assert (hits.tolist(), judged.tolist()) == ([101], [601])
+def select(table: Table, **values: Any) -> Table:
+    """Rows with these values, of the whole study unless `values` say otherwise."""
+    for name, value in ({"task": None, "depth": None} | values).items():
+        if name in table:
+            column = table[name]
+            table = table[column.isna() if value is None else (column == value).fillna(False)]
+    return table
 
 
-def test_an_onset_earlier_than_the_window_cannot_be_hit() -> None:
-    hits, _ = risk_steps(transitions(run(0, 0, 150, 1000)), WINDOW, gap=100)
-    assert hits.tolist() == [0]
+def only(table: Table, **values: Any) -> dict[str, Any]:
+    found = select(table, **values)
+    assert len(found) == 1, f"{len(found)} rows of {values}"
+    return found.iloc[0].to_dict()
 
 
-@pytest.mark.parametrize(
-    ("train", "test", "event"),
-    [(100, 301, True), (100, 300, False), (100, 100, False), (None, 900, False), (9, None, False)],
-)
-def test_event_is_an_onset_more_than_the_gap_after_memorisation(
-    train: int | None, test: int | None, event: bool
-) -> None:
-    assert is_event(transitions(run(0, train, test, 1000)), GAP).tolist() == [event]
+# ------------------------------------------------------------------ planted detectors
 
 
-def test_an_alarm_before_fast_generalisation_is_false() -> None:
-    """Comprehension is no event, however well an alarm precedes its onset."""
-    runs = transitions(run(0, 900, 1000, 3000))
-    row = table(alarms({0: [700]}), runs)
-    assert (row["n_events"], row["n_judged"], row["n_hits"]) == (0, 1, 0)
-    assert row["precision"] == 0.0
-    assert row["chance_precision"] == 0.0
-    assert pd.isna(row["recall"])
-
-
-def test_no_alarms_at_all() -> None:
-    """Each layer has its row; precision is unknown and recall is zero."""
-    runs = transitions(run(0, 100, 1000, 3000))
-    found = evaluation_table(empty("alarms"), runs, lead_window=WINDOW, gap=GAP)
-    assert found["layer"].tolist() == ["combined", "1", "2"]
-    assert found["precision"].isna().all()
-    assert found["chance_precision"].isna().all()
-    assert (found["recall"] == 0).all()
-    assert found["median_first_lead"].isna().all()
-
-
-def test_runs_without_rows_or_shorter_than_the_window() -> None:
-    """Nothing can be judged in them, and nothing breaks."""
-    runs = transitions(run(0, None, None, None), run(1, None, None, 50))
-    row = table(alarms({1: [10]}), runs)
-    assert (row["n_runs"], row["n_alarms"], row["n_judged"]) == (2, 1, 0)
-    assert pd.isna(row["precision"])
-
-
-def test_panels_and_layers_are_kept_apart() -> None:
-    runs = transitions(run(0, 100, 1000, 3000), run(0, 100, 1000, 3000, depth=3))
-    fired = pd.concat([alarms({0: [700]}), alarms({0: [1500]}, layer="3", depth=3)])
-    found = evaluation_table(fired, runs, lead_window=WINDOW, gap=GAP)
-    hits = found.set_index(["depth", "layer"])["n_hits"]
-    assert hits.to_dict() == {(2, "combined"): 1, (2, "1"): 0, (2, "2"): 0} | {
-        (3, layer): 0 for layer in ("combined", "1", "2", "3")
-    }
-    assert found.set_index(["depth", "layer"])["n_alarms"][(3, "3")] == 1
-
-
-def test_a_second_detector_has_its_own_rows() -> None:
-    runs = transitions(run(0, 100, 1000, 3000))
-    fired = alarms({0: [700]}).assign(detector="loss_peak")
-    found = evaluation_table(fired, runs, lead_window=WINDOW, gap=GAP)
-    assert found[["detector", "layer"]].to_numpy().tolist() == [
-        ["gai", "combined"],
-        ["gai", "1"],
-        ["gai", "2"],
-        ["loss_peak", "combined"],
-    ]
-    assert found["n_hits"].tolist() == [0, 0, 0, 1]
-
-
-def test_a_perfect_oracle_scores_one() -> None:
-    runs = transitions(*[run(seed, 100, 1000 + 50 * seed, 4000) for seed in range(5)])
-    row = table(alarms({seed: [700 + 50 * seed] for seed in range(5)}), runs)
-    assert (row["precision"], row["recall"]) == (1.0, 1.0)
-    assert row["chance_precision"] < 0.1
-
-
-def test_the_order_of_runs_and_alarms_does_not_matter() -> None:
-    runs = transitions(run(0, 100, 1000, 3000), run(1, 50, 2000, 3000), run(2, 9, None, 2000))
-    fired = alarms({0: [599, 600, 2900], 1: [1650, 1700], 2: [5, 1900]})
+def typical_runs() -> Table:
+    """16 seeds of two cells; onsets around 2000, a few never; two seeds in ten without event."""
     rng = np.random.default_rng(0)
-    expected = evaluation_table(fired, runs, lead_window=WINDOW, gap=GAP)
-    shuffled = evaluation_table(
-        fired.iloc[rng.permutation(len(fired))],
-        runs.iloc[rng.permutation(len(runs))],
-        lead_window=WINDOW,
-        gap=GAP,
+    return transitions(
+        [
+            run(
+                seed,
+                None if seed % 8 == 7 else 2000 + int(rng.integers(-25, 26)) * 10,
+                depth=depth,
+            )
+            for depth in (2, 3)
+            for seed in range(16)
+        ]
     )
-    pd.testing.assert_frame_equal(expected, shuffled)
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    onset=st.none() | st.integers(0, 60),
-    last=st.integers(0, 60),
-    low=st.integers(0, 15),
-    width=st.integers(0, 15),
-)
-def test_steps_at_risk_agree_with_judging_every_step(
-    onset: int | None, last: int, low: int, width: int
+def oracle(row: Mapping[str, Any], steps: np.ndarray) -> np.ndarray:
+    """1 at 300 steps before the event."""
+    onset = row["test_onset_step"]
+    return np.zeros(len(steps)) if pd.isna(onset) else 1.0 * (steps == onset - 300)
+
+
+def typical(row: Mapping[str, Any], steps: np.ndarray) -> np.ndarray:
+    """1 where the middle of the primary window is before the typical onset."""
+    return 1.0 * (steps == 1800)
+
+
+def noise(row: Mapping[str, Any], steps: np.ndarray) -> np.ndarray:
+    return np.random.default_rng([row["seed"], row["depth"]]).normal(size=len(steps))
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Table]:
+    planted = {"oracle": oracle, "typical": typical, "noise": noise}
+    return tables(typical_runs(), planted, levels={"noise": 3.0})
+
+
+def test_a_perfect_oracle_scores_one_and_beats_all(found: dict[str, Table]) -> None:
+    rows = select(found["evaluation"], detector="oracle")
+    assert len(rows) == 1 + 2 * 3
+    for name in ("precision", "recall", "f1", "precision_low", "recall_high"):
+        assert (rows[name] == 1).all(), name
+    assert (rows["false_alarms_per_10000"] == 0).all()
+    assert (rows["lead_q25"] == 300).all() and (rows["lead_q75"] == 300).all()
+    assert (rows["threshold"] == 0).all()  # above it is the alarm
+    chance = select(found["chance"], detector="oracle", score="auc")
+    assert chance["null_model"].tolist() == ["A", "B", "C", "D"]
+    assert (chance["observed"] > 0.9).all()
+    assert (chance["p"] == 1 / 200).all()
+    narrow = select(
+        found["chance"],
+        detector="oracle",
+        rule="every",
+        lead_min=200,
+        lead_max=400,
+        score="recall",
+    )
+    assert (narrow["p"] < 0.05).all()
+
+
+def test_who_knows_only_the_typical_onset_beats_a_and_b_but_not_c_or_d(
+    found: dict[str, Table],
 ) -> None:
-    """Counting steps in closed form and judging an alarm at each step are one thing."""
-    if onset is not None and onset > last:
-        onset = None
-    runs = transitions(run(0, 0, onset, last))
-    window = (low, low + width)
-    hits, judged = risk_steps(runs, window, gap=5)
-    counts = run_counts(alarms({0: list(range(last + 1))}), runs, lead_window=window, gap=5)
-    row = counts[counts["layer"] == "combined"].iloc[0]
-    assert (hits[0], judged[0]) == (row["n_hits"], row["n_judged"])
+    evaluation = only(
+        found["evaluation"], detector="typical", rule="first", lead_min=10, lead_max=400
+    )
+    assert 0.5 < evaluation["recall"] < 1
+    for score in ("precision", "recall", "f1"):
+        p = select(
+            found["chance"],
+            detector="typical",
+            rule="first",
+            lead_min=10,
+            lead_max=400,
+            score=score,
+        ).set_index("null_model")["p"]
+        assert p["A"] < 0.02 and p["B"] < 0.02, score
+        assert p["C"] > 0.1 and p["D"] > 0.1, score
+    p = select(found["chance"], detector="typical", score="auc").set_index("null_model")["p"]
+    assert p["A"] < 0.02 and p["B"] < 0.02
+    assert p["C"] > 0.1
 
 
-def test_an_alarm_of_an_unknown_run_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"without transitions.*'seed': 7"):
-        table(alarms({7: [10]}), transitions(run(0, 100, 1000, 3000)))
+def test_noise_beats_nothing(found: dict[str, Table]) -> None:
+    p = select(found["chance"], detector="noise", score="auc")["p"]
+    assert (p > 0.05).all()
 
 
-def test_an_empty_window_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"\[400, 200\]"):
-        run_counts(empty("alarms"), transitions(run(0, 1, 9, 99)), lead_window=(400, 200), gap=GAP)
+def test_the_constant_time_itself_beats_a_and_b_but_not_c_or_d(found: dict[str, Table]) -> None:
+    """Its score rises with time, so it is highest at the event; in every run of the cell."""
+    areas = select(found["chance"], detector="constant_time", score="auc")
+    assert (areas["observed"] > 0.7).all()
+    p = areas.set_index("null_model")["p"]
+    assert p["A"] < 0.02 and p["B"] < 0.02
+    assert p["C"] == 1 and p["D"] > 0.1
+
+
+# ------------------------------------------------------------------ rows
+
+
+def test_rows_of_each_rule_window_and_scope(found: dict[str, Table]) -> None:
+    rows = found["evaluation"]
+    mine = select(rows, detector="noise", threshold_source="published")
+    assert (mine["threshold"] == 3).all()
+    windows = [tuple(pair) for pair in mine[["lead_min", "lead_max"]].fillna(-1).to_numpy()]
+    assert windows == [(-1, -1), *[(10, 400), (10, 1000), (200, 400)] * 2]
+    assert mine["rule"].tolist() == ["run", *["first"] * 3, *["every"] * 3]
+    scopes = rows[["task", "depth"]].drop_duplicates().astype(object)
+    scopes = scopes.where(scopes.notna(), None).to_numpy().tolist()
+    panels = [["modular_addition", depth] for depth in (2, 3)]
+    assert scopes == [[None, None], [None, 2], [None, 3], *panels]
+    assert not rows.duplicated(
+        [*PANEL, "detector", "layer", "threshold_source", "rule", "lead_min", "lead_max"]
+    ).any()
+    assert set(rows["detector"]) == {"oracle", "typical", "noise", "constant_time", "at_once"}
+
+
+def test_development_seeds_are_not_scored(found: dict[str, Table]) -> None:
+    rows = select(found["evaluation"])
+    assert set(rows["n_runs"]) == {24}
+    assert set(rows["seeds"]) == {12}
+    assert set(rows["n_events"]) == {20}
+
+
+def test_counts_of_the_study_are_those_of_its_panels(found: dict[str, Table]) -> None:
+    names = ["n_runs", "n_events", "n_alarms", "n_judged", "n_hits"]
+    by = ["detector", "threshold_source", "rule", "lead_min", "lead_max"]
+    table = found["evaluation"]
+    pooled = select(table).groupby(by, dropna=False)[names].sum()
+    panels = table[table["task"].notna()].groupby(by, dropna=False)[names].sum()
+    pd.testing.assert_frame_equal(pooled, panels)
+    ratio = table["n_hits"] / table["n_judged"]
+    known = table["precision"].notna()
+    assert np.allclose(ratio[known].astype(float), table["precision"][known].astype(float))
+    for name in ("precision", "recall", "f1"):
+        inside = table[table[f"{name}_low"].notna()]
+        assert (inside[f"{name}_low"] <= inside[name] + 1e-12).all()
+        assert (inside[name] <= inside[f"{name}_high"] + 1e-12).all()
+
+
+def test_leads_of_all_events_and_censored_ones() -> None:
+    """Leads 300 and 100, a miss, and a run that waited 3900 steps in vain.
+
+    Kaplan-Meier: a quarter each at 0, 100 and 300: survival is 1/4 from 300 on.
+    """
+    runs = transitions([run(0, 1000), run(1, 1000), run(2, 1000), run(3, None), run(4, None)])
+    at = {0: 700, 1: 900, 2: 1000, 3: 100, 4: 9999}
+    made = tables(
+        runs,
+        {"planted": lambda row, steps: steps == at[row["seed"]]},
+        changed(development_seeds=[]),
+        {"planted": 0.5},
+    )
+    row = only(made["evaluation"], detector="planted", rule="run", threshold_source="published")
+    assert (row["lead_q25"], row["lead_median"], row["lead_q75"]) == (50, 100, 200)
+    assert row["km_lead_median"] == 300
+    assert (row["n_alarms"], row["n_judged"], row["n_hits"]) == (3, 3, 2)
+    # 3 * 1000 steps before events and 2 * 4001 in vain; one false run.
+    assert row["false_alarms_per_10000"] == pytest.approx(1e4 / 11002)
+    assert row["time_in_warning"] == pytest.approx((300 + 100 + 3901) / 11002)
+
+
+def test_references_by_hand() -> None:
+    """Development onsets 900, 1000, 1400: alarms at 1000 - 205 and, for 200-400, at 700."""
+    onsets = {0: 900, 1: 1000, 2: 1400, 4: 1000, 5: 1300}
+    runs = transitions([run(seed, onset) for seed, onset in onsets.items()] + [run(6, None)])
+    rows = tables(runs, {})["evaluation"]
+    wide = only(rows, detector="constant_time", rule="first", lead_min=10, lead_max=400)
+    # Leads 205 and 505, and a false alarm.
+    assert (wide["n_hits"], wide["n_judged"], wide["n_events"]) == (1, 3, 2)
+    assert (wide["lead_q25"], wide["lead_q75"]) == (280, 430)
+    narrow = only(rows, detector="constant_time", rule="every", lead_min=200, lead_max=400)
+    assert (narrow["n_hits"], narrow["lead_median"]) == (1, 450)
+    every = only(rows, detector="at_once", rule="run")
+    assert (every["recall"], every["precision"]) == (1, pytest.approx(2 / 3))
+    first = only(rows, detector="at_once", rule="first", lead_min=10, lead_max=1000)
+    assert (first["n_hits"], first["n_judged"]) == (1, 3)
+
+
+def test_a_cell_without_development_events_has_no_constant_time() -> None:
+    runs = transitions([run(0, 1000), run(4, 1000), run(0, None, width=8), run(4, 1000, width=8)])
+    row = only(
+        tables(runs, {})["evaluation"],
+        detector="constant_time",
+        rule="run",
+        threshold_source="none",
+    )
+    assert (row["n_alarms"], row["n_hits"], row["n_events"]) == (1, 1, 2)
+
+
+def test_thresholds_by_hand() -> None:
+    """Records 1, 3, 5 (at 300, 500, 900) and 2, 4 (at 200, 700); onsets 1000.
+
+    Leads 100-500: above 1 one hits (3 at 500), above 2 both (3 at 500, 4 at 700), above 3 both
+    too (5 at 900, 4 at 700), above 4 one again.
+    """
+    one, other = np.zeros(101), np.zeros(101)
+    one[[30, 50, 90, 95]] = [1, 3, 5, 9]
+    other[[20, 70, 99]] = [2, 4, np.nan]
+    cohort = Cohort.from_onsets([1000, 1000], [1000, 1000])
+    signal = Signal(cohort, [one, other], STEP)
+    assert choose_threshold(signal, (100, 500)) == 3
+    # Only 2 at 200 hits: the first alarm above 0 or above 1.
+    assert choose_threshold(signal, (800, 800)) == 1
+    assert choose_threshold(signal, (1001, 1002)) is None
+    assert choose_threshold(signal.take(np.array([], int)), (100, 500)) is None
+    silent = Signal(cohort, [np.full(101, np.nan)] * 2, STEP)
+    assert choose_threshold(silent, (100, 500)) is None
+
+
+def test_each_window_has_its_own_threshold() -> None:
+    """1 at 300 and 2 at 50 steps before the event: above 1 for 10-400, above 0 for 200-400."""
+
+    def rising(row: Mapping[str, Any], steps: np.ndarray) -> np.ndarray:
+        lead = row["test_onset_step"] - steps
+        return 1.0 * (lead == 300) + 2 * (lead == 50)
+
+    runs = transitions([run(seed, 1000 + 100 * seed) for seed in range(8)])
+    rows = select(tables(runs, {"planted": rising})["evaluation"], detector="planted")
+    levels = {
+        (row["rule"], row["lead_min"], row["lead_max"]): row["threshold"]
+        for row in rows.astype(object).where(rows.notna(), None).to_dict("records")
+    }
+    for rule in ("first", "every"):
+        assert levels[rule, 10, 400] == levels[rule, 10, 1000] == 1
+        assert levels[rule, 200, 400] == 0
+    assert levels["run", None, None] == 1
+
+
+# ------------------------------------------------------------------ splits and layers
+
+
+@pytest.mark.parametrize("seeds", [[], [99], list(range(16))])
+def test_without_a_split_nothing_is_chosen_and_all_is_scored(seeds: list[int]) -> None:
+    made = tables(
+        typical_runs(),
+        {"oracle": oracle},
+        changed(development_seeds=seeds, surrogates=19),
+        {"oracle": 0.5},
+    )
+    rows = select(made["evaluation"], detector="oracle")
+    assert set(rows["n_runs"]) == {32}
+    chosen = rows[rows["threshold_source"] == "development"]
+    assert len(chosen) == 7
+    assert chosen["threshold"].isna().all() and chosen["precision"].isna().all()
+    assert (chosen["n_alarms"] == 0).all()
+    assert (rows[rows["threshold_source"] == "published"]["precision"] == 1).all()
+    chance = made["chance"]
+    assert chance.loc[chance["null_model"] == "D", "p"].isna().all()
+    assert set(made["curves"]["detector"]) == {"oracle"}
+    assert (select(made["evaluation"], detector="constant_time")["n_alarms"] == 0).all()
+
+
+def test_layers_are_set_against_chance_in_the_whole_study_alone() -> None:
+    layers = dict.fromkeys(["combined", "1", "2", "3"], oracle)
+    made = tables(
+        typical_runs(), {"gai": layers, "other": layers}, changed(surrogates=19), {"gai": 0.5}
+    )
+    for name in ("chance", "curves"):
+        of = made[name][made[name]["detector"] == "gai"]
+        assert list(select(of)["layer"].unique()) == ["combined", "1", "2", "3"]
+        assert list(of.loc[of["depth"].notna(), "layer"].unique()) == ["combined"]
+        other = made[name][made[name]["detector"] == "other"]
+        assert list(other["layer"].unique()) == ["combined"]
+    rows = made["evaluation"]
+    third = rows[(rows["layer"] == "3") & (rows["detector"] == "gai")]
+    assert set(third["depth"].dropna()) == {3}
+    assert set(select(third)["n_runs"]) == {12}
+
+
+def test_test_data_is_marked() -> None:
+    runs = typical_runs()
+    made = evaluation_tables(
+        lambda name: scores(runs, {"combined": oracle}),
+        runs,
+        changed(surrogates=19),
+        {"loss": detector("loss", uses_test_data=True)},
+    )
+    for name in ("evaluation", "curves"):
+        marked = made[name].groupby("detector")["uses_test_data"].all()
+        assert marked["loss"] and not marked["constant_time"]
+
+
+# ------------------------------------------------------------------ invariances and errors
+
+
+def test_order_does_not_matter(found: dict[str, Table]) -> None:
+    """Of runs, of scores, and of detectors: not even for the surrogates."""
+    rng = np.random.default_rng(5)
+    runs = typical_runs()
+    shuffled = runs.iloc[rng.permutation(len(runs))]
+    planted = {"noise": noise, "typical": typical, "oracle": oracle}
+
+    def of(name: str) -> Table:
+        table = scores(runs, {"combined": planted[name]})
+        return table.iloc[rng.permutation(len(table))]
+
+    levels = {"noise": 3.0}
+    detectors = {name: detector(name, levels.get(name)) for name in planted}
+    again = evaluation_tables(of, shuffled, SETTINGS, detectors)
+    for name, table in found.items():
+        by = [column for column in table if table[column].dtype.name in ("string", "Int64")]
+        by = [column for column in by if not column.startswith("n_")]
+        pd.testing.assert_frame_equal(
+            table.sort_values(by, ignore_index=True, kind="stable"),
+            again[name].sort_values(by, ignore_index=True, kind="stable"),
+        )
+
+
+def test_the_seed_moves_the_surrogates() -> None:
+    runs, planted = typical_runs(), {"noise": noise}
+    one = tables(runs, planted, changed(surrogates=19))["chance"]
+    other = tables(runs, planted, changed(surrogates=19, seed=1))["chance"]
+    assert (one["observed"] == other["observed"]).sum() == one["observed"].notna().sum()
+    assert not one["null_mean"].equals(other["null_mean"])
+
+
+def test_runs_without_rows_or_shorter_than_everything() -> None:
+    """A run that diverged at once, one of a few steps, one that generalised fast."""
+    runs = transitions(
+        [
+            *(run(seed, 1000) for seed in (0, 1, 6)),
+            run(4, None, None),
+            run(5, None, 7),
+            run(7, 250),
+            run(8, None, 300, train_onset_step=None),
+        ]
+    )
+    made = tables(runs, {"gai": noise}, changed(surrogates=19), {"gai": 1.0})
+    row = only(made["evaluation"], detector="gai", rule="run", threshold_source="published")
+    assert (row["n_runs"], row["n_events"]) == (5, 1)
+
+
+def test_a_study_without_events_has_no_curves() -> None:
+    made = tables(
+        transitions([run(seed, None) for seed in range(6)]),
+        {"gai": noise},
+        changed(surrogates=19),
+        {"gai": 1.0},
+    )
+    assert len(made["curves"]) == 0
+    row = only(made["evaluation"], detector="gai", rule="run", threshold_source="published")
+    assert row["precision"] == 0 and pd.isna(row["recall"]) and pd.isna(row["lead_median"])
+    assert pd.isna(row["f1"]) and pd.isna(row["f1_low"])
+
+
+def test_scores_and_runs_that_do_not_fit_are_errors() -> None:
+    runs = typical_runs()
+    one = {"gai": detector("gai")}
+    table = scores(runs, {"combined": noise})
+
+    def evaluate(changed_scores: Table, of: Table = runs) -> None:
+        evaluation_tables(lambda name: changed_scores, of, SETTINGS, one)
+
+    with pytest.raises(ValueError, match=r"no scores of the combined signal.*'seed': 0"):
+        evaluate(table.iloc[1:])
+    with pytest.raises(ValueError, match=r"scores of a run without transitions.*99"):
+        evaluate(table.assign(seed=99))
+    coarse = table.assign(scores=[values[::2] for values in table["scores"]])
+    with pytest.raises(ValueError, match="201 blocks.*resolution of 10 make 401"):
+        evaluate(coarse)
+    with pytest.raises(ValueError, match=r"of one study.*'gai', 'lead_lag'"):
+        evaluate(table, pd.concat([runs, runs.assign(study="lead_lag")]))
+    with pytest.raises(ValueError, match="list a run twice"):
+        evaluate(table, pd.concat([runs, runs]))
+    with pytest.raises(ValueError, match="0 <= lo <= hi"):
+        tables(runs, {"gai": noise}, changed(horizons=[5]))

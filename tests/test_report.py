@@ -7,9 +7,12 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from grokscope.claims.chance import NULLS
 from grokscope.claims.evidence import FAILS, HOLDS, NOT_TESTABLE
+from grokscope.detectors import DETECTORS
 from grokscope.report import (
     figure_title,
     find_caption,
@@ -22,9 +25,11 @@ from grokscope.report import (
     study_figures,
     tally,
 )
-from grokscope.report_tables import number, row_id, steps
+from grokscope.report_evidence import Rank, answer, cause_table
+from grokscope.report_tables import number, probability, row_id, steps
 from grokscope.study_summary import study_facts
-from grokscope.validation import read_html, read_markdown_claims
+from grokscope.validation import OF_SUMMARY, read_html, read_markdown_claims
+from grokscope.words import detector_words
 from synthetic_results import PIXEL, PUBLISHED, TEMPLATES, Results, make_results
 
 
@@ -64,6 +69,7 @@ def test_the_page_is_well_formed_and_claims_come_first(results: Results) -> None
     outline = Outline(results.html)
     assert outline.headings[1:] == [
         "Claims",
+        "Evidence",
         "Lead and lag",
         "Gradient Acceleration Index",
         "Phase diagram",
@@ -84,7 +90,7 @@ def test_the_page_needs_no_network_and_no_other_file(results: Results) -> None:
 
 def test_every_figure_is_embedded_and_described(results: Results) -> None:
     images = [attributes for tag, attributes in Outline(results.html).tags if tag == "img"]
-    assert len(images) == 5
+    assert len(images) == 7
     data = base64.b64encode(PIXEL).decode()
     assert {image["src"] for image in images} == {f"data:image/png;base64,{data}"}
     assert all(image["alt"] for image in images)
@@ -131,7 +137,7 @@ def test_markdown_says_the_same(results: Results) -> None:
         assert cells[row["claim"]]["measured"] == shown(row["measured"], row["unit"])
         assert cells[row["claim"]]["verdict"] == row["verdict"]
     figures = re.findall(r"\]\((\S+\.png)\)", results.markdown)
-    assert len(figures) == 5
+    assert len(figures) == 7
     assert all((results.root / "results" / name).is_file() for name in figures)
 
 
@@ -146,17 +152,16 @@ def test_the_same_results_give_the_same_bytes(results: Results) -> None:
 
 def test_tables_name_their_source_in_every_study(results: Results) -> None:
     sources = {value.table for value in read_html(results.html)}
-    assert sources == {"claims", "runs", "transitions", "evaluation", "phases"}
+    assert sources == {"claims", "runs", "transitions", "evaluation", "chance", "phases"}
 
 
-def test_censored_onsets_and_boundary_peaks_are_marked(tmp_path: Path) -> None:
-    results = make_results(tmp_path)
-    transitions = results.tables["transitions"]
+def test_censored_onsets_and_boundary_peaks_are_marked(results: Results) -> None:
+    transitions = results.tables["transitions"].copy()
     lead_lag = transitions["study"] == "lead_lag"
     transitions.loc[lead_lag, "test_onset_step"] = None
     transitions.loc[lead_lag, "grad_peak_at_boundary"] = True
     context = report_context(
-        tables=results.tables,
+        tables=results.tables | {"transitions": transitions},
         published=PUBLISHED,
         summaries=results.summaries,
         figures=[],
@@ -214,11 +219,125 @@ def test_figures_go_to_their_study_and_overlays_apart() -> None:
     assert figure_title(paths[2]) == "Lags"
 
 
+def key(seed: int) -> dict[str, object]:
+    values = {"study": "gai", "task": "modular_addition", "depth": 2, "train_fraction": 0.6}
+    return values | {"weight_decay": 1.0, "width": 128, "seed": seed}
+
+
+def chapter(page: str) -> str:
+    """The HTML of the chapter Evidence."""
+    return page.split('<section id="evidence">')[1].split("</section>")[0]
+
+
+def test_the_evidence_opens_with_its_figure_and_a_sentence_a_claim(results: Results) -> None:
+    page = chapter(results.html)
+    figure, sentences, table = (page.index(tag) for tag in ("<img", '<ul class="sen', "<table"))
+    assert figure < sentences < table
+    assert page.count("<img") == 2
+    assert re.findall(r'<li><a href="#(\w+)">', page) == [f"GAI{n}" for n in range(1, 9)]
+    claims = results.tables["claims"].set_index("claim")
+    assert f"published: {claims.loc['GAI2', 'published']}" in page
+    study = results.html.split('<section id="gai">')[1].split("</section>")[0]
+    assert study.count("<img") == 1, "those of the chapter are not shown again"
+
+
+def test_the_evidence_ranks_detectors_without_test_data(results: Results) -> None:
+    """By the area in the table, those that see test data apart, references without a number."""
+    evidence = results.context["evidence"]
+    ranking, apart = evidence.tables[:2]
+    areas = [float(row[2].value) for row in ranking.rows[:-1]]
+    assert areas == sorted(areas, reverse=True)
+    names = [row[1].text for row in ranking.rows]
+    assert "constant time" in names
+    assert "GAI" in names
+    assert not {"test loss peak", "test accuracy"} & set(names)
+    assert {row[1].text for row in apart.rows} == {"test loss peak", "test accuracy"}
+    places = [row[0].text for row in ranking.rows if row[0].text != "–"]
+    assert places == [str(n) for n in range(1, len(DETECTORS) - 1)]
+    assert ranking.rows[names.index("constant time")][0].text == "–"
+    assert names[-1] == "alarm at once"
+    recall = ranking.rows[-1][-2]
+    assert recall.source is not None
+    assert (recall.source[0], recall.text) == ("evaluation", "0.000")
+
+
+def test_the_evidence_shows_every_rule_and_the_published_window(results: Results) -> None:
+    table = next(of for of in results.context["evidence"].tables if "by rule" in of.title)
+    windows = [(row[0].text, row[1].text) for row in table.rows]
+    steps_ahead = ("10-40", "20-60 (published)", "10-100")
+    assert windows == [
+        ("any alarm", "before onset"),
+        *((rule, ahead) for rule in ("first alarm", "every alarm") for ahead in steps_ahead),
+    ]
+    recall, lead = table.rows[-1][6], table.rows[-1][-1]
+    assert re.fullmatch(r"1\.000 \(1\.000 to 1\.000\)", recall.text)
+    assert lead.source is not None
+    assert lead.source[2] == "lead_median"
+
+
+def test_a_detector_that_beats_all_null_models_is_said_to_know() -> None:
+    def rank(name: str, p: float, area: float, **of: bool) -> Rank:
+        nulls = {model: {"p": p, "observed": area} for model in NULLS}
+        of = {"uses_test_data": False, "is_reference": False} | of
+        return Rank(name, area, nulls, **of)
+
+    known = rank("cusum", 0.001, 0.9)
+    assert answer([known, rank("gai", 0.5, 0.5)], 0.05).startswith("Yes: CUSUM knows, of 2 ")
+    assert "Number 2 is GAI (0.500): unadjusted, it does not beat chance" in answer(
+        [known, rank("gai", 0.5, 0.5)], 0.05
+    )
+    # 0.03 twice is not below 0.05, adjusted for two detectors.
+    assert answer([rank("cusum", 0.03, 0.9), rank("gai", 0.04, 0.5)], 0.05).startswith("No: ")
+    clock = Rank("cusum", 0.9, known.nulls | {"D": {"p": 0.6}}, False, False)
+    assert answer([clock], 0.05).startswith("No: "), "one null model is not beaten"
+    partly = {model: known.nulls[model] for model in "ABC"}
+    unknown = Rank("cusum", 0.9, partly, False, False)
+    assert answer([unknown], 0.05).startswith("No: "), "one null model is unknown"
+    test_data = rank("test_accuracy", 0.001, 0.99, uses_test_data=True)
+    assert answer([test_data, rank("gai", 0.5, 0.5)], 0.05).startswith("No: of 1 ")
+    assert "No held-out run" in answer([test_data], 0.05)
+
+
+def test_causes_are_counted_by_what_came_of_the_alarms() -> None:
+    """By hand: run 0 has an event at 1000, run 1 none and ends at 3000, run 2 generalised fast."""
+    keys = [key(seed=seed) for seed in range(3)]
+    onsets = [(100, 1000), (100, None), (10, 20)]
+    transitions = pd.DataFrame(
+        [
+            of | {"train_onset_step": train, "test_onset_step": test, "last_step": 3000}
+            for of, (train, test) in zip(keys, onsets, strict=True)
+        ]
+    ).convert_dtypes()
+    fired = [(0, 100, "memorisation"), (0, 650, "none"), (0, 700, "none"), (0, 1000, "none")]
+    fired += [(1, 50, "memorisation"), (1, 2700, "loss_spike"), (2, 2900, "loss_spike")]
+    alarms = pd.DataFrame(
+        [
+            keys[run] | {"detector": "gai", "layer": "combined", "step": step, "cause": cause}
+            for run, step, cause in fired
+        ]
+    ).convert_dtypes()
+    settings = {
+        "evaluation": {"lead_window": [200, 400]},
+        "phases": {"gap": 200},
+        "causes": {"window": 200, "spike_factor": 2.0, "collapse_share": 0.01},
+    }
+    rows = cause_table(alarms, transitions, settings).rows
+    assert [[cell.text for cell in row] for row in rows] == [
+        ["memorisation", "2", "50%", "0", "0"],
+        ["loss spike", "1", "25%", "0", "1"],
+        ["softmax collapse", "0", "0%", "0", "0"],
+        ["nothing visible", "1", "25%", "1", "0"],
+    ]
+
+
 def test_numbers_are_printed_for_readers() -> None:
     assert [steps(value) for value in (12.0, 54.33, 10_000.0)] == ["12", "54.3", "10,000"]
     assert number(-0.66249) == "-0.662"
     assert shown(None, "share") == "–"
     assert shown(0.9, "share") == "0.900"
+    assert [probability(value) for value in (0.0125, 0.001, 1e-9)] == ["0.013", "0.001", "< 0.001"]
+    assert detector_words("grad_norm_peak") == "gradient-norm peak"
+    assert detector_words("gai") == "GAI"
 
 
 def test_tally_speaks_of_one_and_of_many() -> None:
@@ -241,14 +360,15 @@ def test_row_ids_print_decimals_as_the_config_does() -> None:
 
 
 def test_summary_counts_by_hand(results: Results) -> None:
-    facts = study_facts("phase_diagram", results.tables)
+    tables = {name: results.tables[name] for name in OF_SUMMARY}
+    facts = study_facts("phase_diagram", tables)
     assert facts["runs"] == 4
     assert facts["seeds"] == [42]
     assert facts["steps"] == 1600
     assert facts["seconds"] == 6.0
     assert facts["phases"] == {"grokking": 2, "memorisation": 2}
     assert facts["grid"]["train_fractions"] == [0.3, 0.9]
-    lags = study_facts("lead_lag", results.tables)["lags"]
+    lags = study_facts("lead_lag", tables)["lags"]
     assert [cell["lag"]["n"] for cell in lags] == [2, 1, 1, 1]
     transitions = results.tables["transitions"]
     first = (transitions["study"] == "lead_lag") & (transitions["train_fraction"] == 0.5)

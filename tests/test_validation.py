@@ -12,9 +12,17 @@ import pandas as pd
 import pytest
 
 from grokscope.trace import read_trace
-from grokscope.validation import Check, agrees, failures, outcome, read_html
+from grokscope.validation import (
+    Check,
+    agrees,
+    check_tables,
+    failures,
+    outcome,
+    read_html,
+    recompute_all,
+)
 from synthetic import make_trace, write
-from synthetic_results import Results, make_results
+from synthetic_results import PUBLISHED, Results, make_results
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +44,7 @@ def results(original: Results) -> Results:
 
 def test_right_results_pass_every_check(original: Results) -> None:
     checks = original.validate()
-    assert original.problems() == {}
+    assert [problem for check in checks for problem in check.problems] == []
     assert all(check.n_checked > 0 for check in checks)
     assert outcome(checks)["status"] == "ok"
     assert failures(outcome(checks)) == []
@@ -76,7 +84,15 @@ def double_row(table: str) -> Callable[[Results], None]:
         (set_cell("alarms", "score", 99.0), "alarms recomputed", "score of"),
         (set_cell("alarms", "step", 1), "alarms recomputed", "not in the traces"),
         (set_cell("rank", "relative_drop", 0.99), "rank recomputed", "relative_drop of"),
+        (set_cell("alarms", "cause", "loss_spike"), "alarms recomputed", "cause of"),
         (set_cell("evaluation", "n_hits", 77), "evaluation recomputed", "n_hits of"),
+        (set_cell("evaluation", "rule", "every other"), "evaluation recomputed", "is missing"),
+        (set_cell("chance", "null_mean", 0.77), "chance recomputed", "null_mean of"),
+        (set_cell("curves", "sensitivity", 0.77), "curves recomputed", "sensitivity of"),
+        (set_cell("variants", "n_alarms", 77), "variants recomputed", "n_alarms of"),
+        (set_cell("multiverse", "measured", 7.7), "multiverse recomputed", "measured of claim"),
+        (drop_row("chance"), "chance recomputed", "is missing"),
+        (double_row("evaluation"), "evaluation recomputed", "is in the table twice"),
         (set_cell("runs", "seed", 12345), "present once", "run not in the grid: study=lead_lag"),
         (drop_row("alarms"), "alarms recomputed", "is missing"),
         (drop_row("runs"), "present once", "runs: 0 rows of run study=lead_lag"),
@@ -87,8 +103,9 @@ def double_row(table: str) -> Callable[[Results], None]:
 def test_a_spoilt_table_is_named(
     results: Results, spoil: Callable[[Results], None], check: str, words: str
 ) -> None:
+    assert results.problems_of_tables() == {}
     spoil(results)
-    problems = results.problems()
+    problems = results.problems_of_tables()
     found = [text for name, texts in problems.items() if check in name for text in texts]
     assert any(words in text for text in found), problems
 
@@ -119,11 +136,14 @@ def test_a_trace_that_was_changed_disagrees_with_the_tables(
     trace = read_trace(results.paths[key])
     frame = trace.frame.copy()
     frame["grad_norm"] = np.roll(frame["grad_norm"], 50)
-    results.paths[key] = write(replace(trace, frame=frame), tmp_path)
-    problems = results.problems()
-    assert any(
-        "grad_peak_step" in text for text in problems["transitions recomputed from the traces"]
-    )
+    path = write(replace(trace, frame=frame), tmp_path)
+    specs = {key: results.specs[key]}
+    settings = results.config["analysis"]
+    made = recompute_all({key: path}, specs, settings, PUBLISHED).tables
+    checks = check_tables(results.tables, made, specs)
+    problems = {check.name: " ".join(check.problems) for check in checks}
+    for table, column in (("transitions", "grad_peak_step"), ("evaluation", "n_alarms")):
+        assert f"{table}: {column} of " in problems[f"{table} recomputed from the traces"]
 
 
 def test_a_csv_file_that_differs_is_named(results: Results, tmp_path: Path) -> None:
@@ -133,7 +153,7 @@ def test_a_csv_file_that_differs_is_named(results: Results, tmp_path: Path) -> N
     results.csv["phases"].write_text(text.replace("grokking", "comprehension", 1))
     assert "phases: phase differs in 1 rows" in results.problems_of_files()[name][0]
     results.csv["phases"].write_text("\n".join(text.splitlines()[:-1]) + "\n")
-    assert "16 rows" in results.problems_of_files()[name][0]
+    assert "20 rows" in results.problems_of_files()[name][0]
     results.csv["phases"] = tmp_path / "nowhere.csv"
     assert "No such file" in results.problems_of_files()[name][0]
 
@@ -143,7 +163,7 @@ def test_a_summary_that_differs_is_named(results: Results) -> None:
     results.summaries["gai"]["phases"]["grokking"] = 999
     results.summaries["lead_lag"]["training"]["versions"]["torch"] = ["9.9"]
     del results.summaries["phase_diagram"]
-    texts = results.problems()[name]
+    texts = results.problems_of_tables()[name]
     assert any(text.startswith("gai: phases is") for text in texts)
     assert any(text.startswith("lead_lag: training is") and "9.9" in text for text in texts)
     assert "phase_diagram: no summary" in texts
@@ -210,7 +230,7 @@ def test_markdown_that_differs_is_named(results: Results) -> None:
 def test_a_failed_claim_is_no_problem(results: Results) -> None:
     """Only what disagrees is a problem; the verdict itself may be anything."""
     assert set(results.tables["claims"]["verdict"]) == {"not testable at this scale"}
-    assert results.problems() == {}
+    assert "GAI2" in set(results.tables["claims"]["claim"])
 
 
 @pytest.mark.parametrize(
@@ -224,6 +244,8 @@ def test_a_failed_claim_is_no_problem(results: Results) -> None:
         ("0.95", 0.9549999, True),
         ("0.95", 0.9551, False),
         ("–", 1.0, False),
+        ("< 0.001", 1e-9, True),
+        ("< 0.001", 0.0011, False),
     ],
 )
 def test_printed_numbers_agree_to_their_digits(text: str, value: float, right: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from grokscope.plan import STUDY_TABLES
 from grokscope.trace import read_trace
 from project import ROOT, copy_checkout, run_tool
 
@@ -55,7 +56,7 @@ def edit(path: Path, old: str, new: str) -> None:
 def test_everything_is_there_and_valid(finished):
     results = finished / "results"
     assert json.loads((results / "validation.json").read_text())["status"] == "ok"
-    for table in ("runs", "transitions", "alarms", "rank", "phases", "claims"):
+    for table in STUDY_TABLES:
         parquet = pd.read_parquet(results / f"tables/{table}.parquet")
         csv = pd.read_csv(results / f"tables/{table}.csv")
         assert list(parquet.columns) == list(csv.columns)
@@ -92,6 +93,7 @@ def test_a_threshold_detects_again_and_trains_nothing(again):
     jobs = snakemake(again, "--config", "analysis={alarms: {threshold: 2.5}}")
     assert jobs["find_alarms"] == 3
     assert jobs["plot_gai_trace"] == 1
+    assert jobs["plot_specification_curves"] == 1
     for rule in ("train_run", "find_transitions", "label_phases", "plot_phase_diagram"):
         assert jobs[rule] == 0
     changed = pd.read_parquet(again / "results/tables/alarms.parquet")
@@ -104,6 +106,16 @@ def test_an_edited_detector_detects_again_and_trains_nothing(again):
     jobs = snakemake(again)
     assert jobs["find_alarms"] == 3
     for rule in ("train_run", "find_transitions", "measure_rank", "plot_phase_diagram"):
+        assert jobs[rule] == 0
+
+
+def test_an_edited_predictor_scores_again_and_trains_nothing(again):
+    with (again / "workflow/scripts/grokscope/detectors/registry.py").open("a") as module:
+        module.write("\n_EDITED = True\n")
+    jobs = snakemake(again)
+    assert jobs["score_runs"] > 0
+    assert jobs["evaluate_alarms"] > 0
+    for rule in ("train_run", "find_alarms", "vary_analysis", "plot_lags"):
         assert jobs[rule] == 0
 
 
@@ -149,7 +161,8 @@ def test_a_fresh_clone_with_results_computes_nothing(finished, checkout):
 def test_tables_are_the_same_bytes_whatever_the_cores(finished, checkout):
     tables = [
         f"results/tables/{table}.csv"
-        for table in ("transitions", "alarms", "rank", "phases", "claims")
+        for table in STUDY_TABLES
+        if table != "runs"  # holds the seconds of each training
     ]
     assert snakemake(checkout, "--cores", "1", targets=tables)["train_run"] == 5
     for name in tables:
@@ -176,3 +189,54 @@ def test_a_diverging_run_breaks_nothing(checkout):
     runs = pd.read_parquet(checkout / "results/tables/runs.parquet")
     assert runs.loc[runs["study"] == "gai", "diverged_step"].notna().all()
     assert "diverged" in (checkout / "results/report.md").read_text()
+
+
+def traces_of(folder: Path) -> dict[str, Path]:
+    return {
+        str(path.relative_to(folder)): path
+        for path in sorted(folder.glob("results/traces/**/*.parquet"))
+    }
+
+
+def logs_of(folder: Path) -> str:
+    logs = sorted(folder.glob("results/logs/traces/**/*.log"))
+    return "".join(log.read_text() for log in logs)
+
+
+def test_a_second_checkout_takes_its_traces_from_the_store(finished, tmp_path):
+    names = list(traces_of(finished))
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    for folder in (first, second, third):
+        copy_checkout(folder)
+    with_store = ("--config", f"store={tmp_path / 'store'}")
+    assert snakemake(first, *with_store, targets=names)["train_run"] == 5
+    assert logs_of(first).count("updates in") == 5
+    # A comment is no other code; an expression is.
+    with (second / "workflow/scripts/grokscope/model.py").open("a") as module:
+        module.write("\n# One more comment.\n")
+    with (third / "workflow/scripts/grokscope/model.py").open("a") as module:
+        module.write("\n_EDITED = True\n")
+    snakemake(second, *with_store, targets=names)
+    assert logs_of(second).count("taken from the trace store") == 5
+    for name, path in traces_of(first).items():
+        assert (second / name).read_bytes() == path.read_bytes(), name
+    snakemake(third, *with_store, targets=names[:1])
+    assert logs_of(third).count("updates in") == 1
+    # A trace from the store is as new as one that was trained.
+    assert snakemake(second, *with_store, targets=names) == {}
+    assert (
+        snakemake(second, *with_store, "--forcerun", "train_run", targets=names)["train_run"] == 5
+    )
+    assert "updates in" not in logs_of(second)
+
+
+def test_a_bad_entry_of_the_store_is_trained_again(finished, checkout):
+    name = next(iter(traces_of(finished)))
+    with_store = ("--config", f"store={checkout / 'store'}")
+    snakemake(checkout, *with_store, targets=[name])
+    (entry,) = checkout.glob("store/*/*.parquet")
+    entry.write_bytes(entry.read_bytes()[:-1])
+    (checkout / name).unlink()
+    snakemake(checkout, *with_store, targets=[name])
+    assert f"warning: bad entry of the trace store, not used: {entry}" in logs_of(checkout)
+    assert read_trace(checkout / name).info.stopped == "completed"

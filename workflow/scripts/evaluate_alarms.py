@@ -1,22 +1,23 @@
-"""Alarms and onsets of a study to its table of evaluations."""
+"""Scores and onsets of a study to its tables of evaluations, chance and curves."""
 
 import json
+from functools import partial
 from typing import Any
 
-from grokscope.evaluation import evaluation_table
+from grokscope.detectors import read_scores
+from grokscope.evaluation import evaluation_tables
 from grokscope.tables import read_table, write_table
 
 
 def main(snakemake: Any) -> None:
-    """Read the two tables, write how the alarms did."""
-    settings = json.loads(snakemake.params.settings)
-    table = evaluation_table(
-        read_table(snakemake.input.alarms, "alarms"),
+    """Read scores and onsets, write how the detectors did."""
+    tables = evaluation_tables(
+        partial(read_scores, snakemake.input.scores),
         read_table(snakemake.input.transitions, "transitions"),
-        lead_window=settings["evaluation"]["lead_window"],
-        gap=settings["phases"]["gap"],
+        json.loads(snakemake.params.settings),
     )
-    write_table(table, snakemake.output.table, "evaluation")
+    for name, table in tables.items():
+        write_table(table, snakemake.output[name], name)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,19 @@ from typing import Any
 
 from grokscope.claims import claims_table, read_published
 from grokscope.claims.evidence import Evidence
-from grokscope.tables import read_table, write_table
+from grokscope.tables import empty, read_table, write_table
 
-TABLES = ("runs", "transitions", "alarms", "rank", "phases")
+TABLES = ("runs", "transitions", "alarms", "rank", "phases", "evaluation", "chance")
 
 
 def main(snakemake: Any) -> None:
     """Read the tables and the published claims, write a verdict each."""
     tables = {name: read_table(snakemake.input[name], name) for name in TABLES}
-    evidence = Evidence(**tables, settings=json.loads(snakemake.params.settings))
+    # Only one study is judged under other analysis choices.
+    varied = snakemake.input.get("multiverse")
+    multiverse = read_table(varied, "multiverse") if varied else empty("multiverse")
+    settings = json.loads(snakemake.params.settings)
+    evidence = Evidence(**tables, multiverse=multiverse, settings=settings, p_holm={})
     published = read_published(snakemake.input.published)
     study = snakemake.wildcards.get("study")
     mine = [entry for entry in published if study in (None, entry["study"])]

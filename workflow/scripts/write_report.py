@@ -8,7 +8,8 @@ from grokscope.claims import read_published
 from grokscope.report import render_html, render_markdown, report_context
 from grokscope.tables import read_table
 
-TABLES = ("runs", "transitions", "rank", "phases", "evaluation", "claims")
+OF_RUNS = ("runs", "transitions", "alarms", "rank", "phases")
+TABLES = (*OF_RUNS, "evaluation", "chance", "multiverse", "claims")
 
 
 def main(snakemake: Any) -> None:

@@ -16,11 +16,19 @@ from grokscope.runs import Panel, RunKey, expand_runs, panels
 
 STUDIES = ("lead_lag", "gai", "phase_diagram")
 PANEL_TABLES = ("runs", "transitions", "alarms", "rank", "phases")
-STUDY_TABLES = (*PANEL_TABLES, "evaluation", "claims")
+EVALUATION_TABLES = ("evaluation", "chance", "curves")
+STUDY_TABLES = (*PANEL_TABLES, *EVALUATION_TABLES, "multiverse", "claims")
 
 FIGURES = {
     "lead_lag": ("summary_grid", "lags", "weight_norms"),
-    "gai": ("gai_outcomes", "gai_trace", "alarm_leads", "rank_at_onset"),
+    "gai": (
+        "detection_curves",
+        "specification_curves",
+        "gai_outcomes",
+        "gai_trace",
+        "alarm_leads",
+        "rank_at_onset",
+    ),
     "phase_diagram": ("phase_diagram", "delay_map", "example_curves", "effects"),
 }
 
@@ -105,11 +113,22 @@ class Plan:
         return self.panels[panel]
 
     def panel_tables(self, study: str, table: str) -> list[str]:
-        """Panel tables of a study."""
+        """Panel tables (or other parquet files of its panels) of a study."""
         return [
             PANEL_PATTERN.format(table=table, **panel._asdict())
             for panel in self.panels
             if panel.study == study
+        ]
+
+    def study_tables(
+        self, tables: Sequence[str] = STUDY_TABLES, studies: Sequence[str] = STUDIES
+    ) -> list[str]:
+        """Tables of some studies; the multiverse is that of gai alone."""
+        return [
+            f"results/studies/{study}/{table}.parquet"
+            for study in studies
+            for table in tables
+            if table != "multiverse" or study == "gai"
         ]
 
     def settings(self, *sections: str) -> str:

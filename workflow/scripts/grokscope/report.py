@@ -21,7 +21,9 @@ import yaml
 from markupsafe import Markup, escape
 
 from grokscope.claims.evidence import FAILS, HOLDS, NOT_TESTABLE, records
-from grokscope.report_tables import ABSENT, Table, number, steps, study_tables
+from grokscope.report_evidence import STUDY as EVIDENCE_STUDY
+from grokscope.report_evidence import evidence_tables
+from grokscope.report_tables import ABSENT, Table, number, probability, steps, study_tables
 
 STUDIES = {
     "lead_lag": (
@@ -37,6 +39,8 @@ STUDIES = {
         "Which of four phases a run ends in, over weight decay, train fraction and width.",
     ),
 }
+# Figures of the chapter Evidence, which opens with the first and ends with the second.
+EVIDENCE_FIGURES = ("detection_curves", "specification_curves")
 BADGES = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), NOT_TESTABLE: ("untestable", "?")}
 
 FORMATS: dict[str, Callable[[float], str]] = {
@@ -71,6 +75,17 @@ class Figure:
     def data(self) -> str:
         """The file in base64."""
         return base64.b64encode(self.path.read_bytes()).decode()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The chapter on whether any alarm knows when a run will generalise."""
+
+    study: str
+    answer: str
+    opening: Sequence[Figure]
+    closing: Sequence[Figure]
+    tables: Sequence[Table]
 
 
 @dataclass(frozen=True)
@@ -147,15 +162,41 @@ def claim_rows(
     rows = []
     for row in records(claims):
         text = {name: shown(row[name], row["unit"]) for name in ("measured", "low", "high")}
+        text |= {
+            name: ABSENT if pd.isna(row[name]) else probability(float(row[name]))
+            for name in ("p", "p_holm", "p_bonferroni")
+        }
         value = {name: "" if pd.isna(row[name]) else repr(float(row[name])) for name in text}
         rows.append(
             row
             | {"text": text, "value": value, "badge": BADGES[row["verdict"]]}
-            | {"has_interval": bool(pd.notna(row["low"]))}
+            | {"has_interval": bool(pd.notna(row["low"])), "has_p": bool(pd.notna(row["p"]))}
             | {"weakness": weakness[row["claim"]]}
             | {"unit_text": row["unit"] if row["unit"] in ("steps", "runs", "phases") else ""}
         )
     return rows
+
+
+def choices(multiverse: pd.DataFrame) -> dict[str, str]:
+    """Of each claim, how many analysis choices support it: "3 of 48"."""
+    judged = multiverse[multiverse["supports"].notna()]
+    return {
+        str(name): f"{int(group['supports'].sum())} of {len(group)}"
+        for name, group in judged.groupby("claim")
+    }
+
+
+def evidence_chapter(
+    tables: Mapping[str, pd.DataFrame],
+    figures: Sequence[Figure],
+    settings: Mapping[str, Any],
+) -> Evidence:
+    """The chapter ``Evidence``, from the tables and the figures of the study gai."""
+    answer, found = evidence_tables(tables, settings)
+    opening, closing = (
+        [figure for figure in figures if figure.path.stem == name] for name in EVIDENCE_FIGURES
+    )
+    return Evidence(EVIDENCE_STUDY, answer, opening, closing, found)
 
 
 def tally(verdicts: Sequence[str]) -> list[tuple[str, tuple[str, str], int]]:
@@ -172,6 +213,7 @@ def tally(verdicts: Sequence[str]) -> list[tuple[str, tuple[str, str], int]]:
 
 def definitions(analysis: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The words of the report, with the thresholds in force."""
+    resolution = analysis["detectors"]["resolution"]
     onset, alarms, rank = analysis["onset"], analysis["alarms"], analysis["rank"]
     phases, evaluation = analysis["phases"], analysis["evaluation"]
     transitions = analysis["transitions"]
@@ -210,14 +252,52 @@ def definitions(analysis: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"steps. {'Centred: it uses the future.' if alarms['centred'] else 'Causal.'}",
         ),
         (
-            "Hit, judged, censored",
-            f"An alarm is a hit if the event follows within {low} to {high} steps. An alarm whose "
-            f"window ends after the run, and that is no hit, is censored; all others are judged.",
+            "Detector, score, known at",
+            "A detector gives each step a score from the past alone; a score above its threshold "
+            f"is an alarm. Scores are kept as their largest value in blocks of {resolution} "
+            "steps, known at the end of the block. A peak is known once the signal has fallen "
+            "from it.",
         ),
         (
-            "Precision, chance, recall",
-            "Hits among judged alarms; the same for as many alarms at random steps of each run at "
-            "which an alarm would be judged; share of events with an alarm in their window.",
+            "At risk, hit, judged, censored",
+            "A run is at risk until its event, or to its end. Any alarm: a run counts once, and "
+            "is a hit if it has an event. First alarm: a hit if the event follows within the "
+            f"window. Every alarm: one to one, the earliest in the window of an event is the hit "
+            "and all others are false. An alarm in a run without event is false if its window "
+            "ends within the run or the run has generalised fast, else censored: what would have "
+            f"followed is unknown. The published window is {low} to {high} steps; the others "
+            f"begin {evaluation['minimum_lead']} steps ahead.",
+        ),
+        (
+            "Precision, recall",
+            "Hits among judged alarms; share of events that are hit.",
+        ),
+        (
+            "Sensitivity, time in warning",
+            "A step is in warning if a score above the threshold came "
+            f"{evaluation['minimum_lead']} to {evaluation['primary_horizon']} steps before it: "
+            "the share of events in warning, and the share of steps at risk.",
+        ),
+        (
+            "Null models A to D",
+            f"A: as many alarms at random steps at risk of the panel's runs. B: the run's own "
+            "alarms, shifted circularly after the warm-up. C: alarms of another seed of the cell. "
+            "D: one alarm at the cell's typical time, from resampled development seeds. "
+            f"{evaluation['surrogates']} surrogates each; p is the share that are at least as "
+            "good, the observed one counted among them. Who beats A and B but not C and D knows "
+            "when such runs grok, not when this one does.",
+        ),
+        (
+            "p, Holm, Bonferroni",
+            "One-sided p of a claim: against B for precision and recall, permuted runs for "
+            "GAI4, permuted layers for GAI5, Mann-Whitney for GAI6. Adjusted over the claims of "
+            "the study that have one.",
+        ),
+        (
+            "Development seeds",
+            f"Thresholds and constant times are chosen on the seeds "
+            f"{', '.join(map(str, evaluation['development_seeds'])) or 'none'}; scores are of the "
+            "others, or of all in a study that has only one kind.",
         ),
         (
             "Rank drop",
@@ -256,7 +336,8 @@ def report_context(
     Parameters
     ----------
     tables
-        ``runs``, ``transitions``, ``rank``, ``phases``, ``evaluation`` and ``claims``.
+        ``runs``, ``transitions``, ``alarms``, ``rank``, ``phases``, ``evaluation``,
+        ``chance``, ``multiverse`` and ``claims``.
     published
         Entries of ``claims.yaml``.
     summaries
@@ -269,12 +350,15 @@ def report_context(
         The validated configuration.
     """
     paths = list(figures)
-    sections = []
+    sections, evidence = [], None
     for study, (title, question) in STUDIES.items():
         if study not in config["studies"]:
             sections.append(Section(study, title, question, facts(None)))
             continue
         own, overlays = study_figures(study, paths, captions)
+        if study == EVIDENCE_STUDY:
+            evidence = evidence_chapter(tables, own, config["analysis"])
+            own = [figure for figure in own if figure.path.stem not in EVIDENCE_FIGURES]
         sections.append(
             Section(
                 study,
@@ -291,6 +375,8 @@ def report_context(
     return {
         "claims": claims,
         "tally": tally(verdicts),
+        "evidence": evidence,
+        "choices": choices(tables["multiverse"]),
         "sections": sections,
         "definitions": definitions(config["analysis"]),
         "environments": _environments(summaries),

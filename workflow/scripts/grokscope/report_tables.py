@@ -12,14 +12,24 @@ from typing import Any
 
 import pandas as pd
 
-from grokscope.claims.evidence import GENERALISING, groups, records
-from grokscope.evaluation import COMBINED, GAI, is_event
+from grokscope.claims.evidence import GENERALISING, groups, records, select
+from grokscope.matching import is_event
 from grokscope.runs import KEY_COLUMNS
 from grokscope.tables import key_of
 
 ABSENT = "–"
+_SCOPE = ["study", "task", "depth", "detector", "layer", "threshold_source", "rule"]
+_SCOPE += ["lead_min", "lead_max"]
+_CHOICES = ["smoothing", "sigma", "sign", "norm", "window", "beta2", "onset_threshold"]
 # Identify a row of a table beside its key columns.
-ROW_COLUMNS = {"evaluation": ["detector", "layer"], "claims": ["claim"]}
+ROW_COLUMNS = {
+    "evaluation": _SCOPE,
+    "chance": [*_SCOPE, "score", "null_model"],
+    "curves": ["study", "depth", "detector", "layer", "point"],
+    "variants": _CHOICES,
+    "multiverse": ["claim", *_CHOICES, "rank_measure"],
+    "claims": ["claim"],
+}
 
 
 def steps(value: float) -> str:
@@ -30,6 +40,11 @@ def steps(value: float) -> str:
 def number(value: float) -> str:
     """Shares, correlations, metrics: three decimals."""
     return f"{value:.3f}"
+
+
+def probability(value: float) -> str:
+    """p-values: three decimals, below these "< 0.001"."""
+    return number(value) if value >= 0.0005 else "< 0.001"
 
 
 def plain(value: float) -> str:
@@ -70,12 +85,15 @@ def row_id(row: Mapping[str, Any], table: str) -> str:
     parts = []
     for name in names:
         value = row[name]
-        text = f"{float(value):g}" if isinstance(value, float) else str(value)
+        if pd.isna(value):
+            text = "null"
+        else:
+            text = f"{float(value):g}" if isinstance(value, float) else str(value)
         parts.append(f"{name}={text}")
     return ",".join(parts)
 
 
-class _Row:
+class RowCells:
     """Cells of one row of a result table, each with its source."""
 
     def __init__(self, row: Mapping[str, Any], table: str) -> None:
@@ -129,7 +147,7 @@ def lead_lag_tables(
     frame = tables["transitions"].merge(runs, on=list(KEY_COLUMNS))
     rows, boundary = [], False
     for row in _records(frame, KEY_COLUMNS):
-        cell, end = _Row(row, "transitions"), _Row(row, "runs")
+        cell, end = RowCells(row, "transitions"), RowCells(row, "runs")
         fraction = plain(row["train_fraction"])
         primary = row["seed"] == 42 and row["task"] in values["lag"]
         published = values["lag"][row["task"]].get(fraction) if primary else None
@@ -208,8 +226,10 @@ def lead_lag_tables(
 # ------------------------------------------------------------------------ gai
 
 
-def gai_tables(tables: Mapping[str, pd.DataFrame], gap: int) -> list[Table]:
-    """Outcome and alarms of each panel, rank around onset, and the layers' alarms."""
+def gai_tables(
+    tables: Mapping[str, pd.DataFrame], gap: int, lead_window: Sequence[int]
+) -> list[Table]:
+    """Outcome of each panel, rank around onset, and the alarms of panels and layers."""
     transitions, runs = tables["transitions"], tables["runs"]
     panel_columns, medians = ["task", "depth"], ["median onset", "median final metric"]
     event = is_event(transitions, gap)
@@ -231,26 +251,24 @@ def gai_tables(tables: Mapping[str, pd.DataFrame], gap: int) -> list[Table]:
                 _count((mine["stopped"] == "diverged").sum()),
             ]
         )
-    evaluation = tables["evaluation"]
-    combined = (evaluation["detector"] == GAI) & (evaluation["layer"] == COMBINED)
+    low, high = lead_window
+    every = select(
+        tables["evaluation"], detector="gai", threshold_source="published", rule="every"
+    )
+    every = select(every, lead_min=low, lead_max=high)
+    layers = every[every["task"].notna()].sort_values(["task", "depth", "layer"])
     numbers = ["n_events", "n_alarms", "n_judged", "n_hits"]
-    shares = ["precision", "chance_precision", "recall"]
-    leads = ["median_first_lead", "median_last_lead"]
-
-    def alarm_rows(frame: pd.DataFrame, *names: str) -> list[list[Cell]]:
-        rows = []
-        for row in _records(frame, ["task", "depth", "detector"]):
-            cell = _Row(row, "evaluation")
-            rows.append(
-                [cell.key(name) for name in ("task", "depth", *names)]
-                + [cell(name) for name in numbers]
-                + [cell(name, number) for name in shares]
-                + [cell(name) for name in leads]
-            )
-        return rows
-
-    alarm_header = ["events", "alarms", "judged", "hits", "precision", "by chance", "recall"]
-    alarm_header += ["first lead", "last lead"]
+    alarms = []
+    for row in records(layers):
+        cell = RowCells(row, "evaluation")
+        alarms.append(
+            [cell.key("task"), cell.key("depth"), Cell(row["layer"], numeric=True)]
+            + [cell(name) for name in numbers]
+            + [cell(name, number) for name in ("precision", "recall")]
+            + [cell(name) for name in ("lead_q25", "lead_median", "lead_q75")]
+        )
+    alarm_header = ["task", "depth", "layer", "events", "alarms", "judged", "hits", "precision"]
+    alarm_header += ["recall", "lead, lower quartile", "median", "upper"]
     rank = tables["rank"]
     last = rank[rank["is_last_layer"]]
     drops = []
@@ -269,13 +287,6 @@ def gai_tables(tables: Mapping[str, pd.DataFrame], gap: int) -> list[Table]:
             f"An event is an onset of generalisation more than {gap} steps after memorisation.",
         ),
         Table(
-            "Alarms of the combined gradient norm",
-            ["task", "depth", *alarm_header],
-            alarm_rows(evaluation[combined], *()),
-            "Leads are medians over events (steps). 'By chance' is the precision of as many "
-            "alarms at random steps of the same runs.",
-        ),
-        Table(
             "Fall of the last layer's rank",
             [*panel_columns, "measure", "runs", "median drop", "matched runs", "matched drop"],
             drops,
@@ -284,9 +295,12 @@ def gai_tables(tables: Mapping[str, pd.DataFrame], gap: int) -> list[Table]:
             folded=True,
         ),
         Table(
-            "Alarms of each layer",
-            ["task", "depth", "detector", "layer", *alarm_header],
-            alarm_rows(evaluation[~combined], "detector", "layer"),
+            "Alarms in each panel and layer",
+            alarm_header,
+            alarms,
+            f"Every alarm above the published threshold, one to one, {low:,}-{high:,} steps "
+            "ahead, on held-out seeds. Leads (steps) are of the first alarm over all events, "
+            "missed ones as 0.",
             folded=True,
         ),
     ]
@@ -311,7 +325,7 @@ def phase_tables(tables: Mapping[str, pd.DataFrame]) -> list[Table]:
                 cells.append(Cell(ABSENT))
                 continue
             row = _records(here, keys)[0]
-            cell = _Row(row, "phases").text("vote", style=str(row["vote"]))
+            cell = RowCells(row, "phases").text("vote", style=str(row["vote"]))
             if several:
                 agree = f" {round(row['agreement'] * row['cell_seeds'])}/{row['cell_seeds']}"
                 cell = Cell(cell.text + agree, False, cell.source, cell.value, cell.style)
@@ -331,7 +345,7 @@ def phase_tables(tables: Mapping[str, pd.DataFrame]) -> list[Table]:
     every = []
     parameters, metrics = ["weight decay", "fraction", "width"], ["train metric", "test metric"]
     for row in _records(phases.merge(runs, on=keys), keys):
-        label, end = _Row(row, "phases"), _Row(row, "runs")
+        label, end = RowCells(row, "phases"), RowCells(row, "runs")
         every.append(
             [label.key(name) for name in ("weight_decay", "train_fraction", "width", "seed")]
             + [label.text("phase", style=str(row["phase"])), label("gap")]
@@ -366,7 +380,9 @@ def study_tables(
     settings: Mapping[str, Any],
 ) -> list[Table]:
     """Report tables of one study, from the result tables alone."""
-    mine = {name: table[table["study"] == study] for name, table in tables.items()}
+    mine = {
+        name: table[table["study"] == study] for name, table in tables.items() if "study" in table
+    }
     if study == "lead_lag":
         values = {entry["id"]: entry["values"] for entry in published}
         lags = {
@@ -376,7 +392,7 @@ def study_tables(
         published_lags = values["LL2"] | {"lag": lags}
         return lead_lag_tables(mine, published_lags, settings["transitions"]["replication_steps"])
     if study == "gai":
-        return gai_tables(mine, settings["phases"]["gap"])
+        return gai_tables(mine, settings["phases"]["gap"], settings["evaluation"]["lead_window"])
     if study == "phase_diagram":
         return phase_tables(mine)
     raise ValueError(f"no report tables for the study {study!r}; add them here")

@@ -1,7 +1,8 @@
 """Validation: are the results complete, and do they agree with the traces they come from?
 
 Input: the traces, the tables (parquet and CSV), the summaries and the report. Output: one list
-of checks, each with what it looked at and the problems it found. A claim that fails is a result
+of checks, each with what it looked at and the problems it found. All tables but the claims are
+computed again from the traces, one trace in memory at a time. A claim that fails is a result
 and no problem here.
 """
 
@@ -9,8 +10,10 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,9 @@ import pandas as pd
 
 from grokscope.alarms import find_alarms
 from grokscope.claims.evidence import records
-from grokscope.evaluation import evaluation_table
+from grokscope.detectors import read_scores, score_run, write_scores
+from grokscope.evaluation import evaluation_tables
+from grokscope.multiverse import multiverse_table
 from grokscope.phases import PHASES, phases_table
 from grokscope.rank import rank_rows, rank_run, reference_of
 from grokscope.report_tables import ABSENT, ROW_COLUMNS, row_id
@@ -30,11 +35,17 @@ from grokscope.summary import summary
 from grokscope.tables import TableError, columns_of, concatenate, conform, key_of
 from grokscope.trace import Trace, TraceError, TraceInfo, read_trace
 from grokscope.transitions import transitions
+from grokscope.variants import variant_rows
 
 KEY = list(KEY_COLUMNS)
 PER_RUN = ("runs", "transitions", "phases")
 # Rows of a run in the tables that have several a run.
 WITHIN_RUN = {"alarms": ["detector", "layer", "step"], "rank": ["layer", "measure"]}
+OF_SUMMARY = ("runs", "transitions", "phases", "claims")
+OF_STUDIES = ("evaluation", "chance", "curves")
+# The study whose analysis choices are varied, and what comes of that.
+VARIED = "gai"
+OF_VARIANTS = ("variants", "multiverse")
 # Another machine's rounding; far below anything that a table is read for.
 TOLERANCE = 1e-6
 REPORTED_PROBLEMS = 20
@@ -112,24 +123,35 @@ def read_traces(
 
 
 def recompute(
-    traces: Iterable[Trace], settings: Mapping[str, Any]
+    traces: Iterable[Trace], settings: Mapping[str, Any], scores: Path
 ) -> tuple[dict[str, pd.DataFrame], list[TraceInfo]]:
     """Tables of one panel from its traces, and how the traces were made.
 
-    One trace is in memory at a time, and of those before only what phases and ranks need.
+    One trace is in memory at a time, and of those before only what phases, ranks and scores
+    need.
+
+    Parameters
+    ----------
+    scores
+        File for the scores of all detectors.
     """
-    rows: dict[str, list[dict[str, Any]]] = {"runs": [], "transitions": []}
+    rows: dict[str, list[dict[str, Any]]] = {"runs": [], "transitions": [], "variants": []}
     fired, light, ranks, infos = [], [], [], []
+    scored: list[dict[str, Any]] = []
     for trace in traces:
         key = trace.key.row()
         rows["runs"].append(key | summary(trace))
         rows["transitions"].append(
             key | transitions(trace, settings["transitions"], settings["onset"])
         )
-        fired.append(find_alarms(trace, settings["alarms"]))
+        if trace.key.study == VARIED:
+            rows["variants"] += variant_rows(trace, settings)
+        fired.append(find_alarms(trace, settings))
+        scored += score_run(trace, settings)
         light.append(replace(trace, frame=trace.evaluated()))
         ranks.append(rank_run(trace, settings["onset"]))
         infos.append(trace.info)
+    write_scores(scored, scores)
     tables = {name: concatenate([pd.DataFrame(of)], name) for name, of in rows.items()}
     tables["alarms"] = concatenate(fired, "alarms")
     tables["phases"] = phases_table(light, settings["phases"])
@@ -140,12 +162,79 @@ def recompute(
     return tables, infos
 
 
+@dataclass
+class Recomputed:
+    """What the traces say: tables, and what trained each study."""
+
+    tables: dict[str, pd.DataFrame]
+    environments: dict[str, dict[str, Any]]
+    reading: Check
+
+
+def recompute_all(
+    paths: Mapping[RunKey, Path],
+    specs: Mapping[RunKey, RunSpec],
+    settings: Mapping[str, Any],
+    published: Sequence[Mapping[str, Any]],
+) -> Recomputed:
+    """Read every trace, and make from them all tables but the claims.
+
+    The tables that need all runs of a study are left out if a trace cannot be read.
+    """
+    reading = Check("each trace matches its schema and its specification")
+    infos: dict[str, list[TraceInfo]] = {}
+    parts: dict[str, list[pd.DataFrame]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        scores: dict[str, list[Path]] = {}
+        for number, (panel, keys) in enumerate(panels(specs).items()):
+            wanted = {key: specs[key] for key in keys}
+            file = Path(folder, f"{number}.parquet")
+            made, info = recompute(read_traces(paths, wanted, reading), settings, file)
+            scores.setdefault(panel.study, []).append(file)
+            infos.setdefault(panel.study, []).extend(info)
+            for name, table in made.items():
+                parts.setdefault(name, []).append(table)
+        tables = {name: concatenate(part, name) for name, part in parts.items()}
+        if not reading.problems:
+            tables |= evaluate_all(scores, tables, settings, published)
+    environments = {study: training_environment(made) for study, made in infos.items()}
+    return Recomputed(tables, environments, reading)
+
+
+def evaluate_all(
+    scores: Mapping[str, Sequence[Path]],
+    tables: Mapping[str, pd.DataFrame],
+    settings: Mapping[str, Any],
+    published: Sequence[Mapping[str, Any]],
+) -> dict[str, pd.DataFrame]:
+    """The tables that need all runs of a study.
+
+    Parameters
+    ----------
+    scores
+        Files of each study's panels.
+    tables
+        ``transitions``, ``runs`` and ``variants``.
+    """
+    parts = []
+    for study, files in scores.items():
+        mine = tables["transitions"][tables["transitions"]["study"] == study]
+        parts.append(evaluation_tables(partial(read_scores, files), mine, settings))
+    made = {name: concatenate([part[name] for part in parts], name) for name in OF_STUDIES}
+    runs = tables["runs"][tables["runs"]["study"] == VARIED]
+    return made | {"multiverse": multiverse_table(tables["variants"], runs, published, settings)}
+
+
 def compare(check: Check, table: str, written: pd.DataFrame, expected: pd.DataFrame) -> None:
     """Compare a table with a recomputed one, row by row and column by column.
 
     Numbers agree within a relative :data:`TOLERANCE`; all else must be equal.
     """
     index = [*key_of(table), *WITHIN_RUN.get(table, []), *ROW_COLUMNS.get(table, [])]
+    twice = written[written.duplicated(index)]
+    for row in records(twice[index]):
+        name = ", ".join(f"{n}={row[n]}" for n in index)
+        check.expect(False, f"{table}: row {name} is in the table twice")
     merged = expected.merge(
         written, on=index, how="outer", suffixes=("", " (table)"), indicator=True
     )
@@ -184,61 +273,28 @@ def _text(value: Any) -> str:
     return "null" if pd.isna(value) else str(value)
 
 
-def check_traces(
+def check_tables(
     tables: Mapping[str, pd.DataFrame],
-    paths: Mapping[RunKey, Path],
-    specs: Mapping[RunKey, RunSpec],
-    settings: Mapping[str, Any],
-) -> tuple[list[Check], dict[str, dict[str, Any]]]:
-    """Read every trace, and recompute from them all tables that have rows of runs.
+    expected: Mapping[str, pd.DataFrame],
+    specs: Iterable[RunKey],
+) -> list[Check]:
+    """A check a table: is it what the traces say?
 
-    Returns
-    -------
-    list of Check
-        That each trace matches schema and specification, and a check a table.
-    dict
-        What trained each study (:func:`training_environment`), by study.
+    Runs whose trace cannot be read are a problem of the trace, not of the tables: their rows
+    are left out, and tables that need all runs are not compared then.
     """
-    reading = Check("each trace matches its schema and its specification")
-    checks = {name: Check(f"{name} recomputed from the traces") for name in tables_of_runs()}
-    infos: dict[str, list[TraceInfo]] = {}
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in checks}
-    for panel, keys in panels(specs).items():
-        wanted = {key: specs[key] for key in keys}
-        made, info = recompute(read_traces(paths, wanted, reading), settings)
-        infos.setdefault(panel.study, []).extend(info)
-        for name, part in parts.items():
-            part.append(made[name])
-    expected = {name: concatenate(part, name) for name, part in parts.items()}
-    # Runs whose trace cannot be read are a problem of the trace, not of the tables.
     lost = {row_id(key.row(), "runs") for key in specs} - set(_ids(expected["runs"]))
-    for name, check in checks.items():
+    checks = []
+    for name in (*PER_RUN, *WITHIN_RUN):
+        check = Check(f"{name} recomputed from the traces")
         table = tables[name]
         compare(check, name, table[~_ids(table).isin(lost).to_numpy()], expected[name])
-    environments = {study: training_environment(made) for study, made in infos.items()}
-    return [reading, *checks.values()], environments
-
-
-def tables_of_runs() -> tuple[str, ...]:
-    """Tables that are recomputed from traces."""
-    return (*PER_RUN, *WITHIN_RUN)
-
-
-def check_evaluation(tables: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]) -> Check:
-    """The evaluation follows from the alarms and the transitions."""
-    check = Check("evaluation recomputed from alarms and transitions")
-    try:
-        expected = evaluation_table(
-            tables["alarms"],
-            tables["transitions"],
-            lead_window=settings["evaluation"]["lead_window"],
-            gap=settings["phases"]["gap"],
-        )
-    except ValueError as error:
-        check.expect(False, f"evaluation: {error}")
-        return check
-    compare(check, "evaluation", tables["evaluation"], expected)
-    return check
+        checks.append(check)
+    for name in (*OF_STUDIES, *OF_VARIANTS):
+        if name in tables and name in expected and not lost:
+            checks.append(Check(f"{name} recomputed from the traces"))
+            compare(checks[-1], name, tables[name], expected[name])
+    return checks
 
 
 # ------------------------------------------------------------- files of tables
@@ -247,7 +303,8 @@ def check_evaluation(tables: Mapping[str, pd.DataFrame], settings: Mapping[str, 
 def check_csv(tables: Mapping[str, pd.DataFrame], paths: Mapping[str, Path]) -> Check:
     """Each CSV file holds what the parquet file holds."""
     check = Check("CSV files equal the parquet files")
-    for name, table in tables.items():
+    for name, path in paths.items():
+        table = tables[name]
         try:
             columns = columns_of(name)
             # Text such as "nan" or "null" in a string column is text.
@@ -256,7 +313,7 @@ def check_csv(tables: Mapping[str, pd.DataFrame], paths: Mapping[str, Path]) -> 
                 for column in table.columns
                 if columns.get(column, {}).get("type") == "string"
             }
-            written = pd.read_csv(paths[name], dtype=text)
+            written = pd.read_csv(path, dtype=text)
             written = conform(written, name)
         except (OSError, ValueError, TableError) as error:
             check.expect(False, f"{name}: {error}")
@@ -296,7 +353,8 @@ def check_summaries(
         if study not in summaries:
             check.expect(False, f"{study}: no summary")
             continue
-        expected = study_facts(study, tables) | {"training": environment}
+        facts = study_facts(study, {name: tables[name] for name in OF_SUMMARY})
+        expected = facts | {"training": environment}
         # Through JSON, as the summary went: tuples become lists, numpy numbers plain ones.
         for name, value in json.loads(json.dumps(expected)).items():
             written = summaries[study].get(name)
@@ -385,11 +443,16 @@ _NUMBER = re.compile(r"[-−+]?\d[\d,]*(?:\.(\d+))?")
 
 
 def agrees(text: str, value: float) -> bool:
-    """Whether a printed number is the value, rounded to the digits that are printed."""
+    """Whether a printed number is the value, rounded to the digits that are printed.
+
+    "< 0.001" is what it says.
+    """
     match = _NUMBER.search(text)
     if match is None:
         return False
     printed = float(match[0].replace(",", "").replace("−", "-"))
+    if text.startswith("<"):
+        return value < printed
     half = 0.5 * 10.0 ** -len(match[1] or "")
     return bool(abs(printed - value) <= half * (1 + 1e-6) + 1e-12 * abs(value))
 
@@ -496,6 +559,7 @@ def validate(
     traces: Mapping[RunKey, Path],
     specs: Mapping[RunKey, RunSpec],
     settings: Mapping[str, Any],
+    published: Sequence[Mapping[str, Any]],
     summaries: Mapping[str, Mapping[str, Any]],
     html: str,
     markdown: str,
@@ -505,26 +569,37 @@ def validate(
     Parameters
     ----------
     tables
-        Result tables, by name.
+        Result tables, by name; ``variants`` may be missing.
     csv
-        CSV files of the tables, by name.
+        CSV files of the tables that have one, by name.
     traces, specs
         Trace file and specification of every run that the configuration asks for.
     settings
         Config section ``analysis``.
+    published
+        Entries of ``claims.yaml``.
     summaries
         Contents of the study summaries, by study.
     html, markdown
         The report.
     """
-    recomputed, environments = check_traces(tables, traces, specs, settings)
+    recomputed = recompute_all(traces, specs, settings, published)
     return [
         check_completeness(tables, specs),
-        *recomputed,
+        recomputed.reading,
+        *check_tables(tables, recomputed.tables, specs),
         check_labels(tables["phases"]),
-        check_evaluation(tables, settings),
+        *check_files(tables, csv, html, markdown),
+        check_summaries(tables, summaries, recomputed.environments),
+    ]
+
+
+def check_files(
+    tables: Mapping[str, pd.DataFrame], csv: Mapping[str, Path], html: str, markdown: str
+) -> list[Check]:
+    """The checks that need no trace: CSV files and report."""
+    return [
         check_csv(tables, csv),
-        check_summaries(tables, summaries, environments),
         check_html(html, tables),
         check_markdown(markdown, tables["claims"]),
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, cast
 
@@ -38,6 +38,17 @@ class NotTestable(Exception):
     """There is nothing to measure; the message says what is missing."""
 
 
+def alpha(settings: Mapping[str, Any]) -> float:
+    """Level below which a p-value counts: 1 - confidence, without the rounding of floats.
+
+    Parameters
+    ----------
+    settings
+        Config section ``analysis``.
+    """
+    return round(1 - float(settings["evaluation"]["confidence"]), 12)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The tables that claims are judged by.
@@ -45,7 +56,10 @@ class Evidence:
     Attributes
     ----------
     settings
-        Config section ``analysis``; used are ``evaluation`` (all keys) and ``phases.gap``.
+        Config section ``analysis``; used are ``evaluation`` (all keys), ``phases.gap`` and
+        ``detectors.resolution``.
+    p_holm
+        Adjusted p-values of the study's other claims, by id; for a claim about them all.
     """
 
     runs: pd.DataFrame
@@ -53,7 +67,16 @@ class Evidence:
     alarms: pd.DataFrame
     rank: pd.DataFrame
     phases: pd.DataFrame
+    evaluation: pd.DataFrame
+    chance: pd.DataFrame
+    multiverse: pd.DataFrame
     settings: Mapping[str, Any]
+    p_holm: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def alpha(self) -> float:
+        """Level below which a p-value counts."""
+        return alpha(self.settings)
 
     def of(self, table: str, study: str) -> pd.DataFrame:
         """Rows of a study, with the sizes and final metrics of their runs."""
@@ -80,7 +103,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a claim's function found."""
+    """What a claim's function found.
+
+    `p` is the one-sided p-value against the claim's null; None where none is defined.
+    """
 
     measured: float
     interval: Interval
@@ -89,6 +115,7 @@ class Finding:
     holds: bool
     reason: str
     testable: bool = True
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -180,18 +207,24 @@ Judge = Callable[[Evidence, Values], Finding]
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim's function and what it measures."""
+    """A claim's function and what it measures.
+
+    A claim `of_family` is about the p-values of the study's other claims, and judged after them.
+    """
 
     judge: Judge
     quantity: str
     unit: str
     scale: Scale
+    of_family: bool = False
 
 
 CLAIMS: dict[str, Claim] = {}
 
 
-def claim(name: str, *, quantity: str, unit: str, scale: Scale) -> Callable[[Judge], Judge]:
+def claim(
+    name: str, *, quantity: str, unit: str, scale: Scale, of_family: bool = False
+) -> Callable[[Judge], Judge]:
     """Register the function that judges a claim.
 
     Parameters
@@ -202,12 +235,14 @@ def claim(name: str, *, quantity: str, unit: str, scale: Scale) -> Callable[[Jud
         What is measured; ``share`` and ``r`` are numbers without dimension.
     scale
         The runs without which the claim is not testable.
+    of_family
+        Whether it is about the p-values of the study's other claims.
     """
 
     def register(judge: Judge) -> Judge:
         if name in CLAIMS:
             raise ValueError(f"claim {name!r} is registered twice")
-        CLAIMS[name] = Claim(judge, quantity, unit, scale)
+        CLAIMS[name] = Claim(judge, quantity, unit, scale, of_family)
         return judge
 
     return register
@@ -216,6 +251,16 @@ def claim(name: str, *, quantity: str, unit: str, scale: Scale) -> Callable[[Jud
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of a frame as mappings of column names."""
     return cast(list[dict[str, Any]], frame.to_dict("records"))
+
+
+def select(frame: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    """Rows that have these values; None asks for null (in `depth`: all depths pooled)."""
+    keep = np.ones(len(frame), bool)
+    for name, value in where.items():
+        column = frame[name]
+        same = column.isna() if value is None else (column == value).fillna(False)
+        keep &= same.to_numpy(bool)
+    return frame[keep].reset_index(drop=True)
 
 
 def groups(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[Cell, pd.DataFrame]]:
@@ -231,6 +276,13 @@ def steps_text(value: float) -> str:
 
 def share_text(value: float) -> str:
     return "undefined" if math.isnan(value) else f"{value:.3f}"
+
+
+def p_text(value: float | None) -> str:
+    """A p-value: "p = 0.012", "p < 0.001"."""
+    if value is None or math.isnan(value):
+        return "no p"
+    return f"p = {value:.3f}" if value >= 0.0005 else "p < 0.001"
 
 
 def span_text(interval: Interval, show: Callable[[float], str]) -> str:

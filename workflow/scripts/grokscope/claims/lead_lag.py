@@ -23,6 +23,7 @@ from grokscope.claims.evidence import (
     claim,
     groups,
     share_text,
+    span_text,
     steps_text,
 )
 from grokscope.statistics import Interval, Rows, spearman
@@ -102,6 +103,23 @@ def _each(
     return ", ".join(parts)
 
 
+def _over_seeds(
+    evidence: Evidence, scale: Scale, quantity: str, show: Callable[[float], str]
+) -> str:
+    """Means and intervals over seeds, where runs of fewer steps add some; empty without them."""
+    rows = _lead_lag(evidence, replace(scale, steps=0), quantity)
+    if rows["max_steps"].nunique() < 2:
+        return ""
+    parts = []
+    for cell, mean in _by_cell(rows, quantity).items():
+        interval = _mean_interval(evidence, _in_cell(rows, cell), quantity)
+        if interval.low is not None:
+            parts.append(f"{show(mean)} ({span_text(interval, show)}) at {_fraction(cell):g}")
+    seeds = rows["seed"].nunique()
+    text = f" Over {seeds} seeds, those of fewer steps included, the means are "
+    return f"{text}{', '.join(parts)}." if parts else ""
+
+
 def _turns(rows: pd.DataFrame) -> str:
     """How good the runs are at their 'transition', and what the onset says instead."""
     levels = rows.sort_values("train_fraction")
@@ -139,6 +157,7 @@ def primary_lag(evidence: Evidence, values: Values) -> Finding:
         holds=positive == len(rows),
         reason=f"The lag is positive in {positive} of {len(rows)} primary runs: "
         f"{_each(means, steps_text, values['lag'])}."
+        + _over_seeds(evidence, PRIMARY, "lag", steps_text)
         + _undefined(evidence, PRIMARY, "lag")
         + _boundary(rows)
         + _turns(rows),
@@ -201,6 +220,7 @@ def control_lag(evidence: Evidence, values: Values) -> Finding:
         holds=negative == len(rows),
         reason=f"The lag is zero or negative in {negative} of {len(rows)} control runs: "
         f"{_each(means, steps_text, values['lag'])}."
+        + _over_seeds(evidence, CONTROL, "lag", steps_text)
         + _undefined(evidence, CONTROL, "lag")
         + boundary,
     )
@@ -222,6 +242,7 @@ def anticorrelation(evidence: Evidence, values: Values) -> Finding:
         holds=inside == len(rows),
         reason=f"r, rounded to two decimals, lies in [{values['low']}, {values['high']}] in "
         f"{inside} of {len(rows)} primary runs: {_each(means, share_text, values['r'])}."
+        + _over_seeds(evidence, PRIMARY, "pearson_r", share_text)
         + _undefined(evidence, PRIMARY, "pearson_r"),
     )
 

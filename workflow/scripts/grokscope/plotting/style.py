@@ -88,6 +88,29 @@ PALETTE: dict[str, dict[str, str]] = {
     },
     "lag": {"slope": "#0072B2", "onset": "#117733", "published": "#555555"},
     "arm": {"generalising": "#0072B2", "matched": "#D55E00"},
+    "support": {
+        "supports": "#0072B2",
+        "speaks against": "#A0A0A0",
+        "undecided": "#E69F00",
+        "published": "#C8A93C",
+        "default": "#CC3311",
+    },
+    # GAI and the clock stand out, signals of test data recede.
+    "detector": {
+        "gai": "#CC3311",
+        "constant_time": "#000000",
+        "grad_norm_peak": "#0072B2",
+        "weight_norm_turn": "#009E73",
+        "train_accuracy": "#E69F00",
+        "train_loss": "#AA7B00",
+        "rank_fall": "#CC79A7",
+        "grad_norm_variance": "#56B4E9",
+        "grad_norm_autocorrelation": "#332288",
+        "cusum": "#999933",
+        "change_point": "#44AA99",
+        "test_loss_peak": "#777777",
+        "test_accuracy": "#AAAAAA",
+    },
     "state": {"never": "#CFCFCF", "not memorised": "#9E9E9E", "not run": "#FFFFFF"},
 }
 

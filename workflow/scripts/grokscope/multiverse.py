@@ -1,0 +1,361 @@
+"""Multiverse: the headline number of each GAI claim under every combination of analysis choices.
+
+Input: the tables ``variants`` (:mod:`grokscope.variants`) and ``runs`` of a study, the published
+values and the config sections ``alarms``, ``onset`` and ``evaluation``. Output: the table
+``multiverse``, a row a claim and specification: the number, its interval over seeds, and whether
+the claim would hold by the rules of :mod:`grokscope.claims.rules`.
+
+Each number is of the runs that the table ``claims`` has it of: what comes of alarms (GAI1-GAI3,
+GAI7, GAI8) of the held-out seeds, the rest of all seeds. Nothing here is chosen on development
+seeds. Alarms are taken step by step, there at the ends of blocks, so numbers differ a little.
+
+Chance is what as many alarms at random steps at risk of the same runs would score: n alarms hit
+an event of which the share c of the steps at risk are hit steps with probability 1 - (1 - c)^n.
+
+Reference: Simonsohn, Simmons & Nelson 2020, "Specification curve analysis", Nature Human
+Behaviour 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from grokscope.claims import rules
+from grokscope.runs import KEY_COLUMNS
+from grokscope.statistics import (
+    NO_INTERVAL,
+    Interval,
+    cluster_bootstrap,
+    pearson,
+    ratio_bootstrap,
+    resolves,
+)
+from grokscope.tables import from_rows
+from grokscope.trace import RANK_MEASURES
+
+Array = NDArray[np.float64]
+Values = Mapping[str, Any]
+
+KEY = list(KEY_COLUMNS)
+ALARM_CHOICES = ["smoothing", "sigma", "sign", "norm", "window", "beta2", "onset_threshold"]
+"""Choices that a number made of alarms depends on."""
+RANK_CHOICES = ["beta2", "onset_threshold"]
+"""Those of them that a number made of ranks depends on, besides the measure."""
+CHOICES = [*ALARM_CHOICES, "rank_measure"]
+
+
+class Sample(NamedTuple):
+    """The runs of one specification, and how to put an interval around what they say.
+
+    Attributes
+    ----------
+    rows
+        A row a run: columns of ``variants`` and ``final_test_metric``, null as NaN.
+    settings
+        Config section ``evaluation``: ``confidence``, ``resamples``, ``seed``.
+    """
+
+    rows: pd.DataFrame
+    settings: Mapping[str, Any]
+
+    def of(self, mask: pd.Series | NDArray[np.bool_]) -> Sample:
+        """The runs of a mask."""
+        return self._replace(rows=self.rows[np.asarray(mask, bool)])
+
+    def events(self) -> Sample:
+        """The runs with an event."""
+        return self.of(self.rows["event"])
+
+    def numbers(self, column: str) -> Array:
+        """Values of a column, shape ``(n_runs,)``."""
+        return self.rows[column].to_numpy(np.float64)
+
+    def interval(self, statistic: Callable[..., float], *of: Array) -> Interval:
+        """Bootstrap interval over seeds of ``statistic(*of)``; arrays of shape ``(n_runs,)``."""
+        return cluster_bootstrap(
+            self.rows["seed"].to_numpy(),
+            lambda index: statistic(*(values[index] for values in of)),
+            confidence=self.settings["confidence"],
+            resamples=self.settings["resamples"],
+            seed=self.settings["seed"],
+        )
+
+    def ratio_interval(
+        self, numerator: Array, denominator: Array, confidence: float | None = None
+    ) -> Interval:
+        """That of the sum of the one over the sum of the other, both of shape ``(n_runs,)``."""
+        low, high = ratio_bootstrap(
+            self.rows["seed"].to_numpy(),
+            numerator[:, None],
+            denominator[:, None],
+            confidence=self.settings["confidence"] if confidence is None else confidence,
+            resamples=self.settings["resamples"],
+            seed=self.settings["seed"],
+        )
+        return NO_INTERVAL if np.isnan(low[0]) else Interval(float(low[0]), float(high[0]))
+
+
+class Headline(NamedTuple):
+    """A claim's number under one specification, of `n` runs or events."""
+
+    measured: float
+    interval: Interval
+    n: int
+    supports: bool | None
+
+
+NOTHING = Headline(float("nan"), NO_INTERVAL, 0, None)
+
+
+def ratio(numerator: Array, denominator: Array) -> float:
+    """Sum over sum; NaN where the second is 0."""
+    total = denominator.sum()
+    return float(numerator.sum() / total) if total else float("nan")
+
+
+def expected_hits(hit_share: Array, n_judged: Array) -> Array:
+    """Hits, one to one, that each run's alarms would have at random: ``1 - (1 - c)^n``.
+
+    Both arrays have shape ``(n_runs,)``; a run without alarm has none, whatever its share.
+    """
+    share = np.where(n_judged > 0, hit_share, 0.0)
+    return np.asarray(1 - (1 - share) ** n_judged)
+
+
+def median_lead(sample: Sample, values: Values) -> Headline:
+    """GAI1: median over all events of the first alarm's lead, a missed event as 0."""
+    events = sample.events()
+    if events.rows.empty:
+        return NOTHING
+    lead = np.nan_to_num(events.numbers("first_lead"))
+    measured = float(np.median(lead))
+    supports = rules.inside(measured, values["low"], values["high"])
+    return Headline(measured, events.interval(np.median, lead), len(lead), supports)
+
+
+def precision(sample: Sample, values: Values) -> Headline:
+    """GAI2: hits over judged alarms."""
+    hits, judged = sample.numbers("n_hits"), sample.numbers("n_judged")
+    if not sample.rows["event"].any() or not judged.any():
+        return NOTHING
+    measured, interval = ratio(hits, judged), sample.ratio_interval(hits, judged)
+    supports = rules.reaches(measured, interval, values["precision"])
+    return Headline(measured, interval, len(hits), supports)
+
+
+def recall(sample: Sample, values: Values) -> Headline:
+    """GAI3: hits over events."""
+    events = sample.events()
+    if events.rows.empty:
+        return NOTHING
+    hits = events.numbers("n_hits")
+    measured, interval = float(hits.mean()), events.ratio_interval(hits, np.ones(len(hits)))
+    return Headline(
+        measured, interval, len(hits), rules.reaches(measured, interval, values["recall"])
+    )
+
+
+def spike_correlation(sample: Sample, values: Values) -> Headline:
+    """GAI4: Pearson r of the largest score before onset (or end) with the final accuracy.
+
+    Of the classification runs that raised an alarm by then: a lower score is no spike.
+    """
+    runs = sample.of(
+        ~sample.rows["task"].str.endswith("_regression")
+        & sample.rows[["spike", "final_test_metric"]].notna().all(axis=1)
+    )
+    spike, final = runs.numbers("spike"), runs.numbers("final_test_metric")
+    measured = pearson(spike, final)
+    if np.isnan(measured):
+        return NOTHING
+    interval = runs.interval(pearson, spike, final)
+    return Headline(
+        measured, interval, len(spike), rules.correlates(measured, interval, values["r"])
+    )
+
+
+def last_layer_first(sample: Sample, values: Values) -> Headline:
+    """GAI5: share of the events with an alarm in either layer whose last layer comes first."""
+    events = sample.events()
+    # A lead is at least 1: a layer without alarm before the event comes last.
+    last = np.nan_to_num(events.numbers("last_first_lead"))
+    first = np.nan_to_num(events.numbers("first_first_lead"))
+    either = (last > 0) | (first > 0)
+    if not either.any():
+        return NOTHING
+    earlier = (last > first).astype(np.float64)
+    measured = float(earlier[either].mean())
+    interval = events.of(either).ratio_interval(earlier[either], np.ones(either.sum()))
+    return Headline(measured, interval, int(either.sum()), rules.above(measured, interval, 0.5))
+
+
+def rank_drop(sample: Sample, values: Values, measure: str) -> Headline:
+    """GAI6: median relative drop of the last layer's rank around the onset of events."""
+    column = f"{measure}_drop"
+    events = sample.of(sample.rows["event"] & sample.rows[column].notna())
+    if events.rows.empty:
+        return NOTHING
+    drop = events.numbers(column)
+    measured = float(np.median(drop))
+    supports = rules.inside(measured, values["low"], values["high"])
+    return Headline(measured, events.interval(np.median, drop), len(drop), supports)
+
+
+def _excess(sample: Sample) -> tuple[Array, Array]:
+    """Hits above chance and judged alarms of each run: their ratio is precision - chance."""
+    judged = sample.numbers("n_judged")
+    return sample.numbers("n_hits") - expected_hits(sample.numbers("chance"), judged), judged
+
+
+def every_depth(sample: Sample, values: Values) -> Headline:
+    """GAI7: smallest precision minus chance over the depths with events.
+
+    A depth with events and without any judged alarm speaks against the claim, but has no number.
+    """
+    depths = sample.rows.loc[sample.rows["event"], "depth"].unique()
+    of_depth = [sample.of(sample.rows["depth"] == depth) for depth in depths]
+    found = [(ratio(*_excess(part)), part) for part in of_depth]
+    measurable = [(value, part) for value, part in found if not np.isnan(value)]
+    if not measurable:
+        return NOTHING
+    measured, worst = min(measurable, key=lambda pair: pair[0])
+    return Headline(
+        measured,
+        worst.ratio_interval(*_excess(worst)),
+        sum(len(part.rows) for part in of_depth),
+        len(measurable) == len(found) and measured > 0,
+    )
+
+
+def corrected_excess(sample: Sample, values: Values) -> Headline:
+    """GAI8: precision minus chance, with an interval corrected for the family of claims."""
+    excess, judged = _excess(sample)
+    if not sample.rows["event"].any() or not judged.any():
+        return NOTHING
+    confidence = 1 - (1 - sample.settings["confidence"]) / values["family"]
+    measured = ratio(excess, judged)
+    interval = sample.ratio_interval(excess, judged, confidence)
+    resolved = resolves(confidence, sample.rows["seed"].nunique())
+    supports = rules.significant(measured, interval, resolved)
+    return Headline(measured, interval, len(judged), supports)
+
+
+OF_ALARMS: dict[str, Callable[[Sample, Values], Headline]] = {
+    "GAI1": median_lead,
+    "GAI2": precision,
+    "GAI3": recall,
+    "GAI4": spike_correlation,
+    "GAI5": last_layer_first,
+    "GAI7": every_depth,
+    "GAI8": corrected_excess,
+}
+OF_RANKS = "GAI6"
+OF_HELD_OUT = ("GAI1", "GAI2", "GAI3", "GAI7", "GAI8")
+
+
+def held_out(seeds: pd.Series, development: Collection[int]) -> NDArray[np.bool_]:
+    """Which rows are of seeds that are not for development; all, if one of both kinds lacks."""
+    others = ~seeds.isin(list(development)).to_numpy(bool)
+    return others if others.any() else ~others
+
+
+def plain_rows(variants: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Variants with each run's final test metric, as NumPy columns with NaN for null."""
+    frame = variants.merge(runs[[*KEY, "final_test_metric"]], on=KEY, validate="many_to_one")
+    whole = [*KEY, "n_alarms", "n_judged", "n_hits", "window"]
+    types = dict.fromkeys(frame.columns[frame.dtypes == "Int64"].difference(whole), np.float64)
+    types |= dict.fromkeys(frame.columns[frame.dtypes == "Float64"], np.float64)
+    return frame.astype(types).astype({"event": bool})
+
+
+def default_choices(settings: Mapping[str, Any]) -> dict[str, Hashable]:
+    """The configured choice of each kind; of AdamW's beta2 every one is a run's own."""
+    alarms = settings["alarms"]
+    return {
+        "smoothing": "centred" if alarms["centred"] else "causal",
+        "sigma": "expanding" if alarms["sigma_window"] is None else "running",
+        "sign": "signed",
+        "norm": "raw",
+        "window": alarms["smoothing_window"],
+        "onset_threshold": settings["onset"]["event_threshold"],
+        "rank_measure": "effective",
+    }
+
+
+def _row(
+    claim: str,
+    choice: Mapping[str, Hashable],
+    headline: Headline,
+    default: Mapping[str, Hashable],
+) -> dict[str, Any]:
+    return (
+        {"claim": claim}
+        | dict.fromkeys(CHOICES)
+        | dict(choice)
+        | {
+            "measured": None if np.isnan(headline.measured) else headline.measured,
+            "low": headline.interval.low,
+            "high": headline.interval.high,
+            "n": headline.n,
+            "supports": headline.supports,
+            "is_default": all(default.get(name, value) == value for name, value in choice.items()),
+        }
+    )
+
+
+def multiverse_table(
+    variants: pd.DataFrame,
+    runs: pd.DataFrame,
+    published: Iterable[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+) -> pd.DataFrame:
+    """The table ``multiverse``: a row a claim and specification.
+
+    Parameters
+    ----------
+    variants, runs
+        The tables of these names, of one study.
+    published
+        Entries of ``claims.yaml``; used are ``id`` and ``values``. Claims that no function here
+        measures are left out.
+    settings
+        Config section ``analysis``, or of it ``alarms``, ``onset`` and ``evaluation``.
+    """
+    frame = plain_rows(variants, runs)
+    scored = frame[held_out(frame["seed"], settings["evaluation"]["development_seeds"])]
+    default = default_choices(settings)
+
+    def samples(rows: pd.DataFrame, names: list[str]) -> list[tuple[dict[str, Hashable], Sample]]:
+        return [
+            (dict(zip(names, values, strict=True)), Sample(group, settings["evaluation"]))
+            for values, group in rows.groupby(names, sort=False)
+        ]
+
+    of_scored, of_alarms = samples(scored, ALARM_CHOICES), samples(frame, ALARM_CHOICES)
+    # Ranks are the same under every choice that alarms are made by.
+    of_ranks = samples(frame.drop_duplicates([*KEY, *RANK_CHOICES]), RANK_CHOICES)
+    rows = []
+    for entry in published:
+        claim, values = entry["id"], entry["values"]
+        if claim in OF_ALARMS:
+            rows += [
+                _row(claim, choice, OF_ALARMS[claim](sample, values), default)
+                for choice, sample in (of_scored if claim in OF_HELD_OUT else of_alarms)
+            ]
+        elif claim == OF_RANKS:
+            rows += [
+                _row(
+                    claim,
+                    choice | {"rank_measure": measure},
+                    rank_drop(sample, values, measure),
+                    default,
+                )
+                for choice, sample in of_ranks
+                for measure in RANK_MEASURES
+            ]
+    return from_rows(rows, "multiverse")
