@@ -169,7 +169,8 @@ def cells_of(figure):
 
 
 def alarm_row(trace, step, layer="combined", score=5.0):
-    return trace.key.row() | {"detector": "gai", "layer": layer, "step": step, "score": score}
+    alarm = {"detector": "gai", "layer": layer, "step": step, "score": score, "cause": "none"}
+    return trace.key.row() | alarm
 
 
 def rank_rows(trace, reference="onset", step=700, before=10.0):

@@ -38,14 +38,11 @@ from grokscope.matching import (
     Window,
     alarms_of,
     checked_window,
-    is_event,
     ratios,
 )
 from grokscope.nulls import Task
 from grokscope.statistics import kaplan_meier_median, ratio_bootstrap
 from grokscope.tables import from_rows
-
-__all__ = ["COMBINED", "GAI", "evaluation_tables", "is_event"]
 
 # The one detector that is evaluated layer by layer against chance, too.
 GAI = "gai"

@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from statsmodels.duration.survfunc import SurvfuncRight
-from statsmodels.stats.multitest import multipletests
 
 Rows = npt.NDArray[np.intp]
 Statistic = Callable[[Rows], float]
@@ -209,6 +207,8 @@ def kaplan_meier_median(times: npt.ArrayLike, observed: npt.ArrayLike) -> float:
     ----------
     E. L. Kaplan & P. Meier 1958, computed by ``statsmodels.duration.survfunc.SurvfuncRight``.
     """
+    from statsmodels.duration.survfunc import SurvfuncRight  # a second to import
+
     times, observed = np.asarray(times, float), np.asarray(observed, bool)
     if not observed.any():
         return float("nan")
@@ -235,6 +235,8 @@ def adjust(p_values: Sequence[float | None]) -> Adjusted:
     S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
     Statistics 6 (1979); computed by ``statsmodels.stats.multitest.multipletests``.
     """
+    from statsmodels.stats.multitest import multipletests  # a second to import
+
     family = [p for p in p_values if p is not None]
 
     def by(method: str) -> list[float | None]:

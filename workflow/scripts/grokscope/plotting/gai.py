@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from grokscope.evaluation import is_event
+from grokscope.matching import is_event
 from grokscope.plotting import style
 from grokscope.plotting.lead_lag import dots, ending, last_step, metric_panel, run_title
 from grokscope.plotting.phase_diagram import LINE_HEIGHT, Cell, cell_axes, draw_cell
