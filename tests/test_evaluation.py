@@ -13,6 +13,7 @@ from grokscope.curves import Signal
 from grokscope.detectors import Detector
 from grokscope.evaluation import choose_threshold, evaluation_tables
 from grokscope.matching import KEY, PANEL, Cohort
+from grokscope.tables import empty
 
 STEP, LAST = 10, 4000
 SETTINGS: dict[str, Any] = {
@@ -478,3 +479,12 @@ def test_scores_and_runs_that_do_not_fit_are_errors() -> None:
         evaluate(table, pd.concat([runs, runs]))
     with pytest.raises(ValueError, match="0 <= lo <= hi"):
         tables(runs, {"gai": noise}, changed(horizons=[5]))
+
+
+def test_a_study_without_runs_has_empty_tables():
+    tables = evaluation_tables(lambda name: pytest.fail(name), empty("transitions"), {})
+    assert {name: len(table) for name, table in tables.items()} == {
+        "evaluation": 0,
+        "chance": 0,
+        "curves": 0,
+    }

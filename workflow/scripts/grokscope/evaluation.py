@@ -42,7 +42,7 @@ from grokscope.matching import (
 )
 from grokscope.nulls import Task
 from grokscope.statistics import kaplan_meier_median, ratio_bootstrap
-from grokscope.tables import from_rows
+from grokscope.tables import empty, from_rows
 
 # The one detector that is evaluated layer by layer against chance, too.
 GAI = "gai"
@@ -553,13 +553,15 @@ def evaluation_tables(
     Returns
     -------
     dict
-        Table by name. The same for any order of runs and scores.
+        Table by name, empty without runs. The same for any order of runs and scores.
 
     Raises
     ------
     ValueError
         If scores and transitions do not fit together, see :meth:`Study.signals`.
     """
+    if transitions.empty:  # a study that the config leaves out
+        return {name: empty(name) for name in ("evaluation", "chance", "curves")}
     study = Study.of(transitions, settings)
     evaluation: list[dict[str, Any]] = []
     chance: list[dict[str, Any]] = []
