@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grokscope.matching import AtRisk, Cohort, Window, alarms_of, is_event, ratios, score_alarms
+from grokscope.matching import (
+    AtRisk,
+    Cohort,
+    Window,
+    alarms_of,
+    held_out,
+    is_event,
+    ratios,
+    score_alarms,
+)
 
 GAP = 200
 NEVER = np.nan
@@ -237,3 +246,11 @@ def test_event_is_an_onset_more_than_the_gap_after_memorisation(
         train is not None,
     )
     assert cohort.risk_end[0] == (test if event else 1001)
+
+
+def test_held_out_seeds() -> None:
+    seeds = pd.Series([0, 1, 0, 2])
+    assert held_out(seeds, [0]).tolist() == [False, True, False, True]
+    assert held_out(seeds, [7]).all()
+    assert held_out(seeds, [0, 1, 2]).all()
+    assert held_out(seeds, []).all()

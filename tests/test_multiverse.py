@@ -14,7 +14,7 @@ import yaml
 from grokscope import multiverse
 from grokscope.alarms import alarm_steps, gai, score, scores
 from grokscope.claims import rules
-from grokscope.multiverse import Sample, expected_hits, held_out, multiverse_table
+from grokscope.multiverse import Sample, expected_hits, multiverse_table
 from grokscope.rank import rank_table
 from grokscope.statistics import NO_INTERVAL, Interval
 from grokscope.summary import runs_table
@@ -491,14 +491,6 @@ def test_nothing_to_measure_is_null():
     for claim, measure in multiverse.OF_ALARMS.items():
         assert measure(nothing, VALUES[claim]) == multiverse.NOTHING, claim
     assert multiverse.rank_drop(nothing, VALUES["GAI6"], "effective") == multiverse.NOTHING
-
-
-def test_held_out_seeds():
-    seeds = pd.Series([0, 1, 0, 2])
-    assert held_out(seeds, [0]).tolist() == [False, True, False, True]
-    assert held_out(seeds, [7]).all()
-    assert held_out(seeds, [0, 1, 2]).all()
-    assert held_out(seeds, []).all()
 
 
 # --- table multiverse ------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Tables and traces of a study to its summary."""
 
 import json
-from pathlib import Path
 from typing import Any
 
+from grokscope.files import replacing
 from grokscope.study_summary import analysis_environment, study_facts, training_environment
 from grokscope.tables import read_table
 from grokscope.trace import read_trace
@@ -21,7 +21,8 @@ def main(snakemake: Any) -> None:
         "analysis": analysis_environment(),
     }
     text = json.dumps(summary, indent=2, allow_nan=False)
-    Path(snakemake.output.summary).write_text(text + "\n", encoding="utf-8")
+    with replacing(snakemake.output.summary) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

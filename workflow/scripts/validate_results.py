@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from grokscope.claims import read_published
+from grokscope.files import replacing
 from grokscope.runs import RunSpec
 from grokscope.tables import read_table, table_names
 from grokscope.validation import outcome, validate
@@ -31,7 +32,8 @@ def main(snakemake: Any) -> None:
         markdown=Path(files.md).read_text(encoding="utf-8"),
     )
     text = json.dumps(outcome(checks), indent=2, allow_nan=False)
-    Path(snakemake.output.validation).write_text(text + "\n", encoding="utf-8")
+    with replacing(snakemake.output.validation) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from grokscope.claims import read_published
+from grokscope.files import replacing
 from grokscope.report import render_html, render_markdown, report_context
 from grokscope.tables import read_table
 
@@ -30,9 +31,11 @@ def main(snakemake: Any) -> None:
         config=json.loads(snakemake.params.config),
     )
     html, markdown = Path(snakemake.output.html), Path(snakemake.output.md)
-    html.write_text(render_html(Path(files.html_template), context), encoding="utf-8")
+    with replacing(html) as temporary:
+        temporary.write_text(render_html(Path(files.html_template), context), encoding="utf-8")
     text = render_markdown(Path(files.md_template), context, markdown.parent)
-    markdown.write_text(text, encoding="utf-8")
+    with replacing(markdown) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -260,22 +260,17 @@ def find_alarms(trace: Trace, settings: Mapping[str, Any]) -> pd.DataFrame:
     """
     of = settings["alarms"]
     detector = "gai_centred" if of["centred"] else "gai"
-    rows = []
-    for layer, values in scores(trace, of).items():
-        steps = alarm_steps(values, of["threshold"], of["refractory"]).tolist()
-        causes = alarm_causes(trace, steps, settings["onset"], settings["causes"])
-        rows += [
-            trace.key.row()
-            | {
-                "detector": detector,
-                "layer": layer,
-                "step": step,
-                "score": float(values[step]),
-                "cause": cause,
-            }
-            for step, cause in zip(steps, causes, strict=True)
-        ]
-    return from_rows(rows, "alarms")
+    rows = [
+        trace.key.row()
+        | {"detector": detector, "layer": layer, "step": int(step), "score": float(values[step])}
+        for layer, values in scores(trace, of).items()
+        for step in alarm_steps(values, of["threshold"], of["refractory"])
+    ]
+    steps = [row["step"] for row in rows]
+    causes = alarm_causes(trace, steps, settings["onset"], settings["causes"])
+    return from_rows(
+        [row | {"cause": cause} for row, cause in zip(rows, causes, strict=True)], "alarms"
+    )
 
 
 def alarms_table(traces: Iterable[Trace], settings: Mapping[str, Any]) -> pd.DataFrame:

@@ -38,6 +38,7 @@ from grokscope.matching import (
     Window,
     alarms_of,
     checked_window,
+    held_out,
     ratios,
 )
 from grokscope.nulls import Task
@@ -104,20 +105,18 @@ class Study:
         return Cohort.from_transitions(self.runs, self.settings["phases"]["gap"])
 
     @cached_property
-    def _chosen(self) -> Booleans:
-        seeds = self.settings["evaluation"]["development_seeds"]
-        mine = np.isin(self.cohort.seed, seeds)
-        return mine if not mine.all() else np.zeros(len(mine), bool)
+    def _scored(self) -> Booleans:
+        return held_out(self.cohort.seed, self.settings["evaluation"]["development_seeds"])
 
     @property
     def development(self) -> Integers:
         """Runs that thresholds and constant times are chosen on, by index; may be none."""
-        return np.flatnonzero(self._chosen)
+        return np.flatnonzero(~self._scored)
 
     @property
     def held_out(self) -> Integers:
         """Runs that are scored, by index."""
-        return np.flatnonzero(~self._chosen)
+        return np.flatnonzero(self._scored)
 
     @property
     def resolution(self) -> int:

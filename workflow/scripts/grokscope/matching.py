@@ -64,6 +64,22 @@ def is_event(transitions: pd.DataFrame, gap: int) -> Booleans:
     return delay > gap
 
 
+def held_out(seeds: ArrayLike, development: Sequence[int]) -> Booleans:
+    """Which runs are scored: those of seeds that nothing is chosen on.
+
+    All, if every run is of a development seed: then nothing is chosen.
+
+    Parameters
+    ----------
+    seeds
+        Seed of each run, shape ``(n_runs,)``.
+    development
+        Seeds on which thresholds and constant times are chosen.
+    """
+    chosen = np.isin(np.asarray(seeds, np.int64), list(development))
+    return ~chosen if not chosen.all() else chosen
+
+
 @dataclass(frozen=True)
 class Cohort:
     """Runs to judge alarms by; every field has shape ``(n_runs,)``.

@@ -18,7 +18,7 @@ Behaviour 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from grokscope.claims import rules
+from grokscope.matching import held_out
 from grokscope.runs import KEY_COLUMNS
 from grokscope.statistics import (
     NO_INTERVAL,
@@ -256,12 +257,6 @@ OF_ALARMS: dict[str, Callable[[Sample, Values], Headline]] = {
 }
 OF_RANKS = "GAI6"
 OF_HELD_OUT = ("GAI1", "GAI2", "GAI3", "GAI7", "GAI8")
-
-
-def held_out(seeds: pd.Series, development: Collection[int]) -> NDArray[np.bool_]:
-    """Which rows are of seeds that are not for development; all, if one of both kinds lacks."""
-    others = ~seeds.isin(list(development)).to_numpy(bool)
-    return others if others.any() else ~others
 
 
 def plain_rows(variants: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -38,7 +38,7 @@ from grokscope.claims.evidence import (
     steps_text,
 )
 from grokscope.claims.rules import above, correlates, inside, reaches, significant
-from grokscope.matching import AtRisk, Cohort, floats, is_event
+from grokscope.matching import AtRisk, Cohort, floats, held_out, is_event
 from grokscope.statistics import NO_INTERVAL, Interval, p_value, pearson, resolves, spearman
 
 Array = NDArray[np.float64]
@@ -135,14 +135,6 @@ def runs_of(evidence: Evidence) -> pd.DataFrame:
     return runs.assign(event=event, onset=floats(runs["test_onset_step"]))
 
 
-def held_out(evidence: Evidence, runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of held-out seeds; all, if there is no development seed or no other."""
-    development = runs["seed"].isin(evidence.settings["evaluation"]["development_seeds"])
-    if development.any() and not development.all():
-        runs = runs[~development]
-    return runs.reset_index(drop=True)
-
-
 def events_of(evidence: Evidence) -> pd.DataFrame:
     """The runs with an event, development seeds included: no threshold was chosen on them."""
     runs = runs_of(evidence)
@@ -167,7 +159,9 @@ def block_ends(evidence: Evidence, steps: Array) -> Array:
 
 def combined_alarms(evidence: Evidence) -> tuple[pd.DataFrame, AtRisk]:
     """Held-out runs and the alarms of their combined norm, as the evaluation knew them."""
-    runs = held_out(evidence, runs_of(evidence))
+    runs = runs_of(evidence)
+    scored = held_out(runs["seed"], evidence.settings["evaluation"]["development_seeds"])
+    runs = runs[scored].reset_index(drop=True)
     alarms = alarms_of(evidence, runs)
     alarms = alarms[alarms["layer"] == COMBINED]
     steps = {key: group["step"].to_numpy() for key, group in alarms.groupby(KEY)}
