@@ -1,5 +1,6 @@
 """Grokscope: config, includes, targets."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -40,7 +41,8 @@ try:
     plan = Plan(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
-config["store"] = plan.config["store"]
+for name in ("store", "device"):
+    config[name] = plan.config[name]
 
 write_stamps("results/code")
 show_time_left(workflow.logger_manager.plugin_handlers)

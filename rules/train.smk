@@ -1,9 +1,9 @@
-"""One training a job, one trace a run."""
+"""Trainings: one trace a run; a job a run, or a job for a block of short runs."""
 
 
 rule train_run:
     input:
-        code="results/code/train_run.json",
+        code=local("results/code/train_runs.json"),
     output:
         trace=TRACE_PATTERN,
     log:
@@ -13,11 +13,43 @@ rule train_run:
     # More threads a run gain less than more runs at a time.
     threads: 1
     resources:
-        # Torch itself takes 300 MB; the largest data set, activations and log another 150.
-        mem_mb=600,
-        # The deepest network of the default grid trains 10,000 steps in about 5 minutes.
-        runtime=120,
+        # Torch and numba take 350 MB; the largest data set, activations and log another 150.
+        mem_mb=lambda wildcards, attempt: 600 * attempt,
+        runtime=lambda wildcards, attempt: attempt
+        * plan.minutes([plan.run_of(wildcards)]),
     params:
-        spec=lambda wildcards: plan.spec_json(wildcards),
+        specs=lambda wildcards: plan.specs_json([plan.run_of(wildcards)]),
     script:
-        "../workflow/scripts/train_run.py"
+        "../workflow/scripts/train_runs.py"
+
+
+# One rule for all blocks whose paths end alike (weight decays and seeds); which they are, the
+# beginnings of the paths say.
+for number, block in enumerate(plan.block_rules, 1):
+
+    rule:
+        name:
+            f"train_block_{number}"
+        input:
+            code=local("results/code/train_runs.json"),
+        output:
+            traces=[f"results/traces/{{cell}}/{suffix}" for suffix in block.suffixes],
+        log:
+            f"results/logs/traces/{{cell}}/block={number}.log",
+        wildcard_constraints:
+            cell="|".join(map(re.escape, block.blocks)),
+        conda:
+            "../envs/training.yaml"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: 600 * attempt,
+            runtime=lambda wildcards, attempt, block=block: attempt
+            * plan.minutes(block.blocks[wildcards.cell]),
+        params:
+            specs=lambda wildcards, block=block: plan.specs_json(
+                block.blocks[wildcards.cell]
+            ),
+        script:
+            "../workflow/scripts/train_runs.py"
+
+    workflow.ruleorder(f"train_block_{number}", "train_run")

@@ -29,8 +29,8 @@ def edit(path, old, new):
 
 
 def test_a_stamp_names_what_a_script_imports(scripts):
-    training = code_hashes("train_run", scripts)
-    assert {"train_run", "grokscope.training", "grokscope.model", "grokscope.tasks"} <= set(
+    training = code_hashes("train_runs", scripts)
+    assert {"train_runs", "grokscope.training", "grokscope.model", "grokscope.tasks"} <= set(
         training
     )
     # Editing a detector, a table or a figure never retrains.
@@ -53,11 +53,11 @@ def test_comments_docstrings_and_touches_leave_the_file_alone(scripts):
 
 
 def test_an_edit_reaches_dependents_alone(scripts):
-    before = {name: stamp(scripts, name).read_text() for name in ("find_alarms", "train_run")}
+    before = {name: stamp(scripts, name).read_text() for name in ("find_alarms", "train_runs")}
     alarms = scripts / "grokscope/alarms.py"
     alarms.write_text(alarms.read_text() + "\nEXTRA = 1\n")
     assert stamp(scripts).read_text() != before["find_alarms"]
-    assert stamp(scripts, "train_run").read_text() == before["train_run"]
+    assert stamp(scripts, "train_runs").read_text() == before["train_runs"]
     assert stamp(scripts, "plot_lags").read_text() == stamp(scripts, "plot_lags").read_text()
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from grokscope import cli
-from grokscope.store import TraceStore, content_hash
+from grokscope.store import TraceStore, content_hash, dependencies
 from grokscope.trace import TraceError, read_trace
 from synthetic import make_spec, make_trace, write
 
@@ -57,20 +57,28 @@ def test_another_specification_is_a_miss(store, entry, other, tmp_path):
     assert not target.exists()
 
 
-def test_another_device_code_or_torch_is_a_miss(store, spec, entry, tmp_path):
+def test_another_device_code_or_library_is_a_miss(store, spec, entry, tmp_path, monkeypatch):
     target = tmp_path / "target.parquet"
     assert store.fetch(spec, "cuda", target)[0] is None
-    for name in ("code", "torch"):
-        other = TraceStore(store.root)
-        other._training[name] = "another"
-        assert other.fetch(spec, "cpu", target)[0] is None
+    for name in ("code", "torch", "numba"):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "grokscope.store.dependencies",
+                lambda name=name: dependencies() | {name: "another"},
+            )
+            assert store.fetch(spec, "cpu", target)[0] is None
     assert store.fetch(spec, "cpu", target)[0] == entry
 
 
-def test_the_training_code_and_nothing_else_counts(store):
-    code = store._training["code"]
-    assert {"grokscope.model", "grokscope.tasks", "grokscope.runs"} <= set(code)
-    assert not {"grokscope.alarms", "grokscope.store", "train_run"} & set(code)
+def test_the_training_code_and_nothing_else_counts():
+    code = dependencies()["code"]
+    assert {
+        "grokscope.engines.kernels",
+        "grokscope.model",
+        "grokscope.tasks",
+        "grokscope.runs",
+    } <= set(code)
+    assert not {"grokscope.alarms", "grokscope.store", "train_runs"} & set(code)
 
 
 def truncate(path, spec):

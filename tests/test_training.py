@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from grokscope.model import Batch, Shape, initial_parameters
+from grokscope.engines.base import weight_ranks
+from grokscope.engines.cpu import TILE_ROWS, CpuEngine
+from grokscope.model import Shape, initial_parameters
 from grokscope.tasks import TASKS, make_dataset
-from grokscope.training import settled_step, train, weight_ranks
+from grokscope.training import settled_step, train
 from reference import Network, train_reference
 from synthetic import make_spec
 
@@ -44,15 +46,15 @@ def spec_of(kind: str, **overrides):
     return make_spec(**(defaults | KINDS[kind] | seeds | overrides))
 
 
-@pytest.mark.parametrize("tile_rows", [None, 17])
+@pytest.mark.parametrize("tile_rows", [TILE_ROWS, 17])
 @pytest.mark.parametrize("depth", [2, 3, 4, 6, 8])
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_equal_autograd(kind, depth, tile_rows):
     specs = [spec_of(kind, depth=depth, seed=seed) for seed in (3, 4)]
     datasets = [make_dataset(spec) for spec in specs]
-    batch = Batch(specs, datasets, dtype=torch.float64, tile_rows=tile_rows)
-    loss, metric = batch.step()
-    test_loss, test_metric = batch.evaluate()
+    engine = CpuEngine(specs, datasets, dtype=torch.float64, tile_rows=tile_rows)
+    loss, metric, _ = engine.train_pass()
+    test_loss, test_metric = engine.test_pass()
     for run, spec in enumerate(specs):
         network = Network(spec).double()
         want, want_metric = network.loss("train", torch.float64)
@@ -68,26 +70,26 @@ def test_gradients_equal_autograd(kind, depth, tile_rows):
         for linear in network.linears:
             parts += [linear.weight.grad.T, linear.bias.grad]
         expected = torch.cat([part.reshape(-1) for part in parts])
-        error = (batch.gradients[run] - expected).norm() / expected.norm()
-        assert error <= 1e-10
+        found = engine.gradients.flat[run]
+        assert (found - expected).norm() <= 1e-10 * expected.norm()
         # Layer by layer too: a small layer must not hide behind a large one.
-        for start, stop in batch.shape.segments().values():
+        for start, stop in engine.shape.segments().values():
             part = expected[start:stop]
-            assert (batch.gradients[run, start:stop] - part).norm() <= 1e-10 * part.norm()
+            assert (found[start:stop] - part).norm() <= 1e-10 * part.norm()
 
 
 def test_gradients_equal_autograd_on_s5():
     spec = spec_of("one_hot", task="s5_composition", p=None, depth=3)
-    batch = Batch([spec], [make_dataset(spec)], dtype=torch.float64)
-    loss, _ = batch.step()
+    engine = CpuEngine([spec], [make_dataset(spec)], dtype=torch.float64)
+    loss, _, _ = engine.train_pass()
     network = Network(spec).double()
     want, _ = network.loss("train", torch.float64)
     want.backward()
     assert loss.item() == pytest.approx(want.item(), rel=1e-10)
-    start, stop = batch.shape.segments()[1]
+    start, stop = engine.shape.segments()[1]
     linear = network.linears[0]
     expected = torch.cat([linear.weight.grad.T.reshape(-1), linear.bias.grad])
-    assert (batch.gradients[0, start:stop] - expected).norm() <= 1e-10 * expected.norm()
+    assert (engine.gradients.flat[0, start:stop] - expected).norm() <= 1e-10 * expected.norm()
 
 
 @pytest.mark.parametrize("depth", [2, 4, 8])
@@ -140,9 +142,9 @@ def test_batch_equals_each_run_alone(kind):
         spec_of(kind, seed=seed, weight_decay=decay, learning_rate=rate, steps=120, rank_every=40)
         for seed, decay, rate in [(0, "0.0", 1e-3), (1, "1.0", 3e-3), (2, "0.1", 1e-2)]
     ]
-    together = train(specs, tile_rows=17)
+    together = train(specs)
     for spec, result in zip(specs, together, strict=True):
-        alone = train([spec], tile_rows=17)[0]
+        alone = train([spec])[0]
         for name, values in alone.columns.items():
             assert values.tobytes() == result.columns[name].tobytes(), name
 
@@ -198,13 +200,13 @@ def test_divergence_stops_that_run_alone():
 def test_a_confident_network_loses_no_gradient():
     """Probabilities far below the smallest float are cut off before exp; nothing else is."""
     spec = spec_of("one_hot", depth=3)
-    batch = Batch([spec], [make_dataset(spec)])
+    engine = CpuEngine([spec], [make_dataset(spec)])
     network = Network(spec)
-    batch.parameters.mul_(12)
+    engine.parameters.flat.mul_(12)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(12)
-    loss, _ = batch.step()
+    loss, _, _ = engine.train_pass()
     want, _ = network.loss("train", torch.float32)
     want.backward()
     logits = network(network.inputs(network.data.train, torch.float32)).detach()
@@ -214,16 +216,16 @@ def test_a_confident_network_loses_no_gradient():
     for linear in network.linears:
         parts += [linear.weight.grad.T.reshape(-1), linear.bias.grad]
     expected = torch.cat(parts)
-    assert (batch.gradients[0] - expected).norm() <= 1e-5 * expected.norm()
+    assert (engine.gradients.flat[0] - expected).norm() <= 1e-5 * expected.norm()
 
 
-@pytest.mark.parametrize("tile_rows", [None, 17])
+@pytest.mark.parametrize("tile_rows", [TILE_ROWS, 17])
 def test_softmax_collapse_counts_samples_without_gradient(tile_rows):
     """Against autograd: where float32 rounds the probability of the class to one."""
     spec = spec_of("one_hot", depth=3)
-    batch = Batch([spec], [make_dataset(spec)], tile_rows=tile_rows)
+    engine = CpuEngine([spec], [make_dataset(spec)], tile_rows=tile_rows)
     network = Network(spec)
-    batch.parameters.mul_(15)
+    engine.parameters.flat.mul_(15)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(15)
@@ -232,8 +234,7 @@ def test_softmax_collapse_counts_samples_without_gradient(tile_rows):
     classes = network.targets(network.data.train, torch.float32)
     torch.nn.functional.cross_entropy(logits, classes, reduction="sum").backward()
     want = (logits.grad.gather(1, classes[:, None]) == 0).to(torch.float32).mean().item()
-    collapse = torch.full((1,), torch.nan)
-    batch.step(collapse)
+    collapse = engine.train_pass()[2]
     assert 0.0 < want < 1.0
     assert collapse.item() == pytest.approx(want, abs=1.5 / len(classes))
 
@@ -245,9 +246,9 @@ def test_softmax_collapse_is_null_in_regression():
 
 def test_ties_are_no_predictions():
     spec = spec_of("one_hot")
-    batch = Batch([spec], [make_dataset(spec)])
-    batch.parameters.zero_()
-    loss, accuracy = batch.step()
+    engine = CpuEngine([spec], [make_dataset(spec)])
+    engine.parameters.flat.zero_()
+    loss, accuracy, _ = engine.train_pass()
     assert loss.item() == pytest.approx(np.log(13), rel=1e-6)
     assert accuracy.item() == 0.0
 

@@ -126,7 +126,7 @@ def test_a_touch_a_comment_and_a_docstring_compute_nothing(again):
         (package / name).touch()
     with (package / "training.py").open("a") as module:
         module.write("\n# One more comment.\n")
-    edit(package / "model.py", '"""A batch', '"""Some batch')
+    edit(package / "model.py", '"""The networks', '"""Some networks')
     for script in (again / "workflow/scripts").glob("*.py"):
         script.touch()
     assert snakemake(again) == {}
@@ -214,6 +214,7 @@ def test_a_second_checkout_takes_its_traces_from_the_store(finished, tmp_path):
         folder.mkdir()
         copy_checkout(folder)
     with_store = ("--config", f"store={tmp_path / 'store'}")
+    with_store += ("runs_per_job=1",)
     assert snakemake(first, *with_store, targets=names)["train_run"] == 2
     assert logs_of(first).count("updates in") == 2
     # A comment is no other code; an expression is.
@@ -235,9 +236,38 @@ def test_a_second_checkout_takes_its_traces_from_the_store(finished, tmp_path):
     assert "updates in" not in logs_of(second)
 
 
+def test_a_block_of_runs_makes_the_same_traces_and_trains_none_twice(finished, checkout):
+    names = list(traces_of(finished))[:2]
+    with_store = ("--config", f"store={checkout / 'store'}")
+    assert snakemake(checkout, *with_store, targets=names) == {"train_block_1": 1}
+    for name in names:
+        pd.testing.assert_frame_equal(
+            read_trace(checkout / name).frame, read_trace(finished / name).frame
+        )
+    # What a killed job leaves: no trace, one of its runs in the store.
+    for name in names:
+        (checkout / name).unlink()
+    next(iter(checkout.glob("store/*/*.parquet"))).unlink()
+    assert snakemake(checkout, *with_store, targets=names) == {"train_block_1": 1}
+    assert logs_of(checkout).count("updates in") == 1
+    assert logs_of(checkout).count("taken from the trace store") == 1
+    # Another size of blocks, another seed.
+    shutil.rmtree(checkout / "results/logs")
+    assert snakemake(checkout, *with_store, "runs_per_job=1", targets=names) == {"train_run": 2}
+    assert "updates in" not in logs_of(checkout)
+    config = checkout / "config/new.yaml"
+    text = (ROOT / "tests/tiny.yaml").read_text()
+    config.write_text(text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
+    more = [*names, names[0].replace("seed=0", "seed=2")]
+    jobs = snakemake(checkout, *with_store, config=("--configfile", str(config)), targets=more)
+    assert jobs == {"train_block_1": 1}
+    assert logs_of(checkout).count("updates in") == 1
+    assert not (checkout / "results/checkpoints").exists()
+
+
 def test_a_bad_entry_of_the_store_is_trained_again(finished, checkout):
     name = next(iter(traces_of(finished)))
-    with_store = ("--config", f"store={checkout / 'store'}")
+    with_store = ("--config", f"store={checkout / 'store'}", "runs_per_job=1")
     snakemake(checkout, *with_store, targets=[name])
     (entry,) = checkout.glob("store/*/*.parquet")
     entry.write_bytes(entry.read_bytes()[:-1])

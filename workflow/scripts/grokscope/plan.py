@@ -8,9 +8,11 @@ compares parameters as an unordered set of their representations.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from grokscope.blocks import BlockRule, block_rules, estimated_seconds, make_blocks
 from grokscope.config import check_config
 from grokscope.runs import Panel, RunKey, expand_runs, panels
 
@@ -65,6 +67,10 @@ class Plan:
         self.config = check_config(config)
         self.specs = expand_runs(self.config)
         self.panels = panels(self.specs)
+        # Without a store a killed job would lose the runs that it had finished.
+        runs_per_job = self.config["runs_per_job"] if self.config["store"] else 1
+        blocks = make_blocks(self.specs, runs_per_job)
+        self.block_rules: list[BlockRule] = block_rules(blocks)
         # Serialised once: input and parameter functions are called for every job.
         self._json = {key: spec.to_json() for key, spec in self.specs.items()}
 
@@ -101,9 +107,9 @@ class Plan:
             raise KeyError(f"the configuration has no run {key}")
         return key
 
-    def spec_json(self, wildcards: Mapping[str, str]) -> str:
-        """Specification of the run that wildcards name."""
-        return self._json[self.run_of(wildcards)]
+    def minutes(self, keys: Iterable[RunKey]) -> int:
+        """Minutes that training some runs may take: five times the estimate, and a start."""
+        return 10 + math.ceil(5 * sum(estimated_seconds(self.specs[key]) for key in keys) / 60)
 
     def panel_of(self, wildcards: Mapping[str, str]) -> list[RunKey]:
         """Runs of the panel that wildcards name; KeyError if there are none."""

@@ -21,7 +21,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from typing import Any
 from grokscope.files import replacing
 from grokscope.provenance import code_hashes
 from grokscope.runs import RunSpec
-from grokscope.trace import SCHEMA_VERSION, Trace, TraceError, read_trace
+from grokscope.trace import SCHEMA_VERSION, Trace, TraceError, read_trace, trace_schema
 
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<content>[0-9a-f]{64})\.parquet")
 _CHUNK = 1 << 20
@@ -48,9 +48,37 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+def max_bytes(spec: RunSpec) -> int:
+    """More than a trace of the specification can take on the disk."""
+    return (1 << 20) + 16 * len(trace_schema(spec)) * (spec.steps + 1)
+
+
 def _is_entry(path: Path) -> bool:
     """Whether it is named like an entry and is a file (a pipe would be read for ever)."""
     return _NAME.fullmatch(path.name) is not None and path.is_file()
+
+
+@cache
+def dependencies() -> dict[str, Any]:
+    """What all trainings depend on besides their specification and device.
+
+    The syntax trees of the training code count, not their comments or docstrings.
+    """
+    # Not torch.__version__: a hit must not wait for the import.
+    libraries = {name: version(name) for name in ("torch", "numba")}
+    return {"code": code_hashes("grokscope/training"), "trace_schema": SCHEMA_VERSION} | libraries
+
+
+def training_key(spec: RunSpec, device: str) -> str:
+    """Hash of all that a training depends on.
+
+    Parameters
+    ----------
+    device
+        Kind of device: ``cpu`` or ``cuda``.
+    """
+    parts = dependencies() | {"spec": json.loads(spec.to_json()), "device": device}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -112,29 +140,6 @@ class TraceStore:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).expanduser()
 
-    @cached_property
-    def _training(self) -> dict[str, Any]:
-        """What all trainings depend on besides their specification and device."""
-        return {
-            "code": code_hashes("grokscope/training"),
-            # Not torch.__version__: a hit must not wait for the import.
-            "torch": version("torch"),
-            "trace_schema": SCHEMA_VERSION,
-        }
-
-    def key(self, spec: RunSpec, device: str) -> str:
-        """Hash of all that a training depends on.
-
-        The syntax trees of the training code count, not their comments or docstrings.
-
-        Parameters
-        ----------
-        device
-            Kind of device: ``cpu`` or ``cuda``.
-        """
-        parts = self._training | {"spec": json.loads(spec.to_json()), "device": device}
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
     def entries(self) -> list[Entry]:
         """All entries, in the order of their names; other files are no entries."""
         return [Entry(path) for path in sorted(self.root.glob("??/*")) if _is_entry(path)]
@@ -154,19 +159,31 @@ class TraceStore:
             as it was.
         errors
             What is wrong with each bad entry that was met.
+
+        Raises
+        ------
+        WriteError
+            If `target` cannot be written.
         """
-        key = self.key(spec, device)
+        key = training_key(spec, device)
         errors: list[TraceError] = []
         for path in sorted((self.root / key[:2]).glob(f"{key}-*.parquet")):
             if not _is_entry(path):
                 continue
             entry = Entry(path)
             try:
-                with replacing(target) as temporary:
-                    # Bytes alone: no permissions, no times.
-                    temporary.write_bytes(path.read_bytes())
-                    entry.check(temporary, spec)
+                if path.stat().st_size > max_bytes(spec):
+                    raise StoreError("is larger than any trace of its specification")
+                # Bytes alone: no permissions, no times.
+                data = path.read_bytes()
             except (TraceError, OSError) as error:
+                errors.append(StoreError(f"{path}: {error}"))
+                continue
+            try:
+                with replacing(target) as temporary:
+                    temporary.write_bytes(data)
+                    entry.check(temporary, spec)
+            except TraceError as error:
                 errors.append(StoreError(f"{path}: {error}"))
                 continue
             with suppress(OSError):  # A store of another user, or read-only.
@@ -185,7 +202,7 @@ class TraceStore:
             If `trace` is not one of `spec`.
         """
         read_trace(trace, spec)
-        key = self.key(spec, device)
+        key = training_key(spec, device)
         entry = Entry(self.root / key[:2] / f"{key}-{content_hash(trace)}.parquet")
         with replacing(entry.path) as temporary:
             temporary.write_bytes(Path(trace).read_bytes())

@@ -1,110 +1,42 @@
-"""Training: AdamW over a batch of runs, full batch, with a trace row for every state.
+"""Training: full-batch AdamW over runs of one shape, with a trace row for every state.
 
-Row t describes θ_t, the state after t updates; a run of T updates has rows 0 .. T.
+Row t describes θ_t, the state after t updates; a run of T updates has rows 0 .. T. What makes the
+updates is an engine (:mod:`grokscope.engines`); here is when they end, and what is kept.
 """
 
 from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 import grokscope
-from grokscope.model import Batch
+from grokscope.checkpoint import Checkpoint, Snapshot
+from grokscope.engines import make_engine
+from grokscope.engines.base import MAX_ROWS, Columns
 from grokscope.runs import RunSpec
 from grokscope.tasks import Dataset, make_dataset
-from grokscope.trace import RANK_MEASURES, TraceInfo, gradient_layers
+from grokscope.trace import TraceInfo
 
-ADAM_EPS = 1e-8
-# Steps between looks at the log from the host (stopping, progress). A run that stops is cut
-# at the step at which its rule held, so this changes speed, never results.
-FLUSH_STEPS = 100
-
-
-class AdamW:
-    """Decoupled weight decay (Loshchilov & Hutter 2019), a learning rate and decay a run.
-
-    The order of operations is that of ``torch.optim.AdamW``.
-
-    Parameters
-    ----------
-    parameters : (R, n_parameters) tensor, updated in place
-    learning_rate, weight_decay : R numbers each
-    betas : moment decay rates, shared
-    """
-
-    def __init__(
-        self,
-        parameters: Tensor,
-        learning_rate: Sequence[float],
-        weight_decay: Sequence[float],
-        betas: tuple[float, float],
-    ) -> None:
-        self.parameters = parameters
-        self.betas = betas
-        self.updates = 0
-        rate = torch.tensor(learning_rate, dtype=torch.float64, device=parameters.device)
-        decay = torch.tensor(weight_decay, dtype=torch.float64, device=parameters.device)
-        self._rate = rate.unsqueeze(1)
-        self._shrink = (1 - rate * decay).unsqueeze(1).to(parameters.dtype)
-        self._mean = torch.zeros_like(parameters)
-        self._square = torch.zeros_like(parameters)
-        self._scratch = torch.empty_like(parameters)
-
-    def step(self, gradients: Tensor) -> None:
-        """One update."""
-        self.updates += 1
-        beta1, beta2 = self.betas
-        self.parameters.mul_(self._shrink)
-        self._mean.lerp_(gradients, 1 - beta1)
-        self._square.mul_(beta2).addcmul_(gradients, gradients, value=1 - beta2)
-        correction1 = 1 - beta1**self.updates
-        correction2 = 1 - beta2**self.updates
-        torch.sqrt(self._square, out=self._scratch)
-        self._scratch.div_(correction2**0.5).add_(ADAM_EPS)
-        torch.div(self._mean, self._scratch, out=self._scratch)
-        rate = (-self._rate / correction1).to(self.parameters.dtype)
-        self.parameters.addcmul_(self._scratch, rate)
-
-    def select(self, parameters: Tensor, keep: list[int]) -> AdamW:
-        """The optimiser of the runs ``keep`` alone, in its present state, for ``parameters``."""
-        other = AdamW(parameters, [0.0] * len(keep), [0.0] * len(keep), self.betas)
-        other.updates = self.updates
-        for name in ("_rate", "_shrink", "_mean", "_square"):
-            setattr(other, name, getattr(self, name)[keep].clone())
-        return other
-
-
-def weight_ranks(weight: Tensor, tolerance: float) -> Tensor:
-    """Effective, stable and numerical rank of matrices.
-
-    Parameters
-    ----------
-    weight : (R, m, n) tensor
-    tolerance : float
-        Numerical rank counts the singular values above ``tolerance`` times the largest.
-
-    Returns
-    -------
-    (3, R) tensor
-        Effective rank ``exp(-Σ p ln p)``, ``p = σ / Σσ`` (Roy & Vetterli 2007); stable rank
-        ``||W||_F² / ||W||_2²``; numerical rank. NaN where W has a non-finite entry, and
-        for effective and stable rank where W is zero.
-    """
-    finite = torch.isfinite(weight).all(dim=2).all(dim=1)
-    sigma = torch.linalg.svdvals(torch.where(finite[:, None, None], weight, 0.0))
-    share = sigma / sigma.sum(dim=1, keepdim=True)
-    effective = torch.special.entr(share).sum(dim=1).exp()
-    stable = sigma.square().sum(dim=1) / sigma[:, 0].square()
-    numerical = (sigma > tolerance * sigma[:, :1]).sum(dim=1).to(weight.dtype)
-    ranks = torch.stack([effective, stable, numerical])
-    return torch.where(finite, ranks, torch.nan)
+# What one batch has in common; the shape is checked apart.
+SHARED = (
+    "steps",
+    "test_every",
+    "rank_every",
+    "rank_tolerance",
+    "betas",
+    "early_stop",
+    "encoding",
+    "depth",
+)
+# A run loses no more than so much when it is killed.
+CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -122,6 +54,7 @@ def versions() -> dict[str, str]:
         "grokscope": grokscope.__version__,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
+        "numba": numba.__version__,
         "numpy": np.__version__,
     }
 
@@ -156,35 +89,104 @@ def settled_step(
     return int(steps[settled.argmax()]) if settled.any() else None
 
 
-class _Log:
-    """Rows of all runs on the host, shape (R, max_rows, n_columns), NaN where not measured."""
+class _Run:
+    """One run under way: its rows so far, and whether they end it."""
 
-    def __init__(self, spec: RunSpec, n_runs: int) -> None:
-        layers = gradient_layers(spec)
-        self.names = ["train_loss", "train_metric"]
-        self.names += [f"grad_norm_{layer}" for layer in layers]
-        self.names += [f"weight_norm_{layer}" for layer in layers]
-        self.always = len(self.names)
-        self.names += ["test_loss", "test_metric", "softmax_collapse"]
-        self.tested = slice(self.always, len(self.names))
-        self.names += [
-            f"{measure}_rank_{layer}"
-            for layer in range(1, spec.depth + 1)
-            for measure in RANK_MEASURES
-        ]
-        self.values = np.full((n_runs, spec.steps + 1, len(self.names)), np.nan, np.float32)
+    def __init__(self, spec: RunSpec, data: Dataset, snapshot: Snapshot | None) -> None:
+        self.spec, self.data = spec, data
+        self.columns = Columns(spec)
+        # Zeros, not NaN: pages that are never written take no memory.
+        self.log = np.zeros((spec.steps + 1, len(self.columns.names)), np.float32)
+        self.n_rows = 0
+        self.resumed_at: tuple[int, ...] = ()
+        self.seconds_before = 0.0
+        if snapshot is not None:
+            self.append(snapshot.log)
+            self.resumed_at = (*snapshot.resumed_at, snapshot.updates)
+            self.seconds_before = snapshot.seconds
 
-    def column(self, name: str, run: int, rows: int) -> NDArray[np.float32]:
-        return self.values[run, :rows, self.names.index(name)]
+    def append(self, rows: NDArray[np.float32]) -> None:
+        """Add rows, shape ``(n, n_columns)``."""
+        self.log[self.n_rows : self.n_rows + len(rows)] = rows
+        self.n_rows += len(rows)
+
+    def column(self, name: str, rows: int) -> NDArray[np.float32]:
+        return self.log[:rows, self.columns.names.index(name)]
+
+    def end(self, new: int) -> tuple[str, int] | None:
+        """Why the run has ended and how many of its rows count, None if it goes on.
+
+        Parameters
+        ----------
+        new : int
+            Number of rows that were added last; those before did not end it.
+        """
+        first = self.n_rows - new
+        tested = self.columns.tested.start
+        # A metric may be undefined (R² of one sample); losses and norms may not.
+        watched = [0, *range(2, tested)]
+        finite = np.isfinite(self.log[first : self.n_rows, watched]).all(axis=1)
+        test_loss = self.log[first : self.n_rows, tested]
+        finite &= ~np.isinf(test_loss)
+        evaluated = np.arange(first, self.n_rows) % self.spec.test_every == 0
+        finite &= ~(evaluated & np.isnan(test_loss))
+        bad = np.flatnonzero(~finite)
+        limit = first + int(bad[0]) if len(bad) else self.n_rows
+        rule = self.spec.early_stop
+        if rule is not None:
+            test = self.column("test_metric", limit)
+            metrics = {
+                # The rule looks at evaluations: the train metric at other steps does not count.
+                "train": np.where(np.isnan(test), np.nan, self.column("train_metric", limit)),
+                "test": test,
+            }
+            settled = settled_step(
+                [metrics[name] for name in rule["metrics"]], rule["threshold"], rule["hold_steps"]
+            )
+            if settled is not None and settled < self.spec.steps:
+                return "early_stop", settled + 1
+        if len(bad):
+            return "diverged", limit
+        return ("completed", self.n_rows) if self.n_rows > self.spec.steps else None
+
+    def result(
+        self, stopped: str, n_rows: int, *, n_parameters: int, device: str, seconds: float
+    ) -> Result:
+        columns: dict[str, NDArray[np.generic]] = {"step": np.arange(n_rows, dtype=np.int32)}
+        for name in self.columns.names:
+            columns[name] = self.column(name, n_rows).copy()
+        layers = np.stack([columns[f"grad_norm_{layer}"] for layer in self.columns.layers])
+        squares = np.square(layers.astype(np.float64))
+        columns["grad_norm"] = np.sqrt(squares.sum(axis=0)).astype(np.float32)
+        info = TraceInfo(
+            stopped=stopped,
+            diverged_step=n_rows if stopped == "diverged" else None,
+            n_train=len(self.data.train),
+            n_test=len(self.data.test),
+            n_parameters=n_parameters,
+            device=device,
+            threads=torch.get_num_threads(),
+            seconds=self.seconds_before + seconds,
+            versions=versions(),
+            resumed_at=self.resumed_at,
+        )
+        return Result(self.spec, info, columns)
 
 
-def train(
+def train(specs: Sequence[RunSpec], **options: object) -> list[Result]:
+    """All results of :func:`iter_train`, in the order of `specs`."""
+    results = dict(iter_train(specs, **options))  # type: ignore[arg-type]
+    return [results[run] for run in range(len(specs))]
+
+
+def iter_train(
     specs: Sequence[RunSpec],
     *,
     device: str = "cpu",
-    tile_rows: int | None = None,
     progress: Callable[[int], object] | None = None,
-) -> list[Result]:
+    checkpoints: Sequence[Checkpoint] | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Iterator[tuple[int, Result]]:
     """Train runs that share their shape, steps, cadences and betas, side by side.
 
     Parameters
@@ -192,180 +194,120 @@ def train(
     specs
         The runs. They may differ in seed, weight decay, learning rate and, at equal sizes,
         in the task.
-    device, tile_rows
-        Where, and how many rows at a time (None: what suits the device).
+    device
+        ``cpu`` or ``cuda``.
     progress
         Called with the number of steps made since the last call.
+    checkpoints
+        One a run: trainings go on from what is there, and save every `checkpoint_seconds`.
+        None: neither.
 
-    Returns
-    -------
-    list of Result
-        In the order of ``specs``. A run ends before ``steps`` where its early stopping rule
-        holds or a loss, gradient norm or weight norm is not finite: then its rows end before
-        that step and ``info.stopped`` is ``diverged``.
+    Yields
+    ------
+    place, result
+        As they end, each run's place in `specs` and its result. A run ends before ``steps``
+        where its early stopping rule holds or a loss, gradient norm or weight norm is not
+        finite: then its rows end before that step and ``info.stopped`` is ``diverged``.
 
     Raises
     ------
     ValueError
         If the runs cannot share a batch.
     """
-    shared = ("steps", "test_every", "rank_every", "rank_tolerance", "betas", "early_stop")
-    for name in (*shared, "encoding", "depth"):
+    for name in SHARED:
         if any(getattr(spec, name) != getattr(specs[0], name) for spec in specs):
             raise ValueError(f"runs of one batch must share {name}")
-    torch.set_num_threads(1)
-    # Probabilities and second moments of a memorised network go subnormal, which is 8 times
-    # slower (measured; docs/design.md).
-    torch.set_flush_denormal(True)
-    with torch.inference_mode():
-        return _train(specs, device, tile_rows, progress)
+    snapshots = [checkpoint.load() for checkpoint in checkpoints or []]
+    # Only runs at the same step go side by side.
+    groups: dict[int, list[int]] = {}
+    for place in range(len(specs)):
+        snapshot = snapshots[place] if snapshots else None
+        groups.setdefault(snapshot.updates if snapshot else 0, []).append(place)
+    for places in groups.values():
+        yield from _train(
+            {place: specs[place] for place in places},
+            {place: snapshots[place] for place in places} if snapshots else {},
+            {place: checkpoints[place] for place in places} if checkpoints else {},
+            device,
+            progress,
+            checkpoint_seconds,
+        )
 
 
 def _train(
-    specs: Sequence[RunSpec],
+    specs: dict[int, RunSpec],
+    snapshots: dict[int, Snapshot | None],
+    checkpoints: dict[int, Checkpoint],
     device: str,
-    tile_rows: int | None,
     progress: Callable[[int], object] | None,
-) -> list[Result]:
-    started = time.perf_counter()
-    first = specs[0]
-    datasets = [make_dataset(spec) for spec in specs]
-    log = _Log(first, len(specs))
-    results: dict[int, Result] = {}
-    alive = list(range(len(specs)))
-
-    def batch_of(runs: list[int]) -> Batch:
-        return Batch(
-            [specs[run] for run in runs],
-            [datasets[run] for run in runs],
-            device=device,
-            tile_rows=tile_rows,
+    checkpoint_seconds: float,
+) -> Iterator[tuple[int, Result]]:
+    started = saved = time.perf_counter()
+    runs = {
+        place: _Run(spec, make_dataset(spec), snapshots.get(place))
+        for place, spec in specs.items()
+    }
+    first = next(iter(specs.values()))
+    with torch.inference_mode():
+        engine = make_engine(
+            device, [run.spec for run in runs.values()], [run.data for run in runs.values()]
         )
-
-    batch = batch_of(alive)
-    optimiser = AdamW(
-        batch.parameters,
-        [spec.learning_rate for spec in specs],
-        [float(spec.weight_decay) for spec in specs],
-        first.betas,
-    )
-    segments = batch.shape.segments()
-    buffer = batch.parameters.new_full((FLUSH_STEPS, len(alive), len(log.names)), torch.nan)
-    flushed = 0
-    for t in range(first.steps + 1):
-        row = buffer[t - flushed]
-        tested = row[:, log.tested] if t % first.test_every == 0 or t == first.steps else None
-        loss, metric = batch.step(None if tested is None else tested[:, -1])
-        always = [loss, metric]
-        for flat in (batch.gradients, batch.parameters):
-            for start, stop in segments.values():
-                always.append(torch.linalg.vector_norm(flat[:, start:stop], dim=1))
-        torch.stack(always, dim=1, out=row[:, : log.always])
-        if tested is not None:
-            torch.stack(batch.evaluate(), dim=1, out=tested[:, :2])
-        if first.rank_every is not None and t % first.rank_every == 0:
-            ranks = [weight_ranks(weight, first.rank_tolerance) for weight in batch.weights]
-            row[:, log.tested.stop :] = torch.cat(ranks).T
-        if t < first.steps:
-            optimiser.step(batch.gradients)
-        if t + 1 - flushed < FLUSH_STEPS and t < first.steps:
-            continue
-
-        rows = t + 1 - flushed
-        log.values[alive, flushed : t + 1] = buffer[:rows].transpose(0, 1).cpu().numpy()
-        buffer.fill_(torch.nan)
-        flushed = t + 1
-        if progress is not None:
-            progress(rows)
-        ended = {}
-        for run in alive:
-            end = _end(specs[run], log, run, t)
+    states = [snapshot.state for snapshot in snapshots.values() if snapshot is not None]
+    if states:
+        stacked = {name: np.stack([state[name] for state in states]) for name in states[0]}
+        engine.restore(stacked | {"updates": states[0]["updates"]})
+    begin = next(iter(runs.values())).n_rows
+    while runs:
+        n = min(MAX_ROWS, first.steps + 1 - begin)
+        for row in range(n):
+            t = begin + row
+            # Not around a yield: a caller must not be left in this mode.
+            with torch.inference_mode():
+                engine.step(
+                    row,
+                    tested=t % first.test_every == 0 or t == first.steps,
+                    ranked=first.rank_every is not None and t % first.rank_every == 0,
+                    update=t < first.steps,
+                )
+        begin += n
+        ended = []
+        for (place, run), rows in zip(runs.items(), engine.rows(n), strict=True):
+            run.append(rows)
+            end = run.end(n)
             if end is not None:
-                ended[run] = end
-        for run, (stopped, n_rows) in ended.items():
-            results[run] = _result(
-                specs[run],
-                datasets[run],
-                log,
-                run,
-                n_rows,
-                stopped,
-                n_parameters=batch.parameters.shape[1],
-                device=device,
-                seconds=time.perf_counter() - started,
+                ended.append((place, end))
+        if progress is not None:
+            progress(n)
+        now = time.perf_counter()
+        for place, (stopped, n_rows) in ended:
+            yield (
+                place,
+                runs[place].result(
+                    stopped,
+                    n_rows,
+                    n_parameters=engine.n_parameters,
+                    device=device,
+                    seconds=now - started,
+                ),
             )
-        if not ended:
-            continue
-        keep = [place for place, run in enumerate(alive) if run not in ended]
-        alive = [alive[place] for place in keep]
-        if not alive:
-            break
-        smaller = batch_of(alive)
-        smaller.parameters.copy_(batch.parameters[keep])
-        optimiser = optimiser.select(smaller.parameters, keep)
-        batch = smaller
-        buffer = buffer[:, keep].clone()
-    return [results[run] for run in range(len(specs))]
-
-
-def _end(spec: RunSpec, log: _Log, run: int, t: int) -> tuple[str, int] | None:
-    """Whether the run has ended by step t: why, and how many of its rows count."""
-    values = log.values[run, : t + 1]
-    # A metric may be undefined (R² of one sample); losses and norms may not.
-    watched = [place for place in range(log.always) if log.names[place] != "train_metric"]
-    finite = np.isfinite(values[:, watched]).all(axis=1)
-    test_loss = log.column("test_loss", run, t + 1)
-    finite &= ~np.isinf(test_loss)
-    evaluated = np.arange(t + 1) % spec.test_every == 0
-    finite &= ~(evaluated & np.isnan(test_loss))
-    bad = np.flatnonzero(~finite)
-    limit = int(bad[0]) if len(bad) else t + 1
-    if spec.early_stop is not None:
-        test = log.column("test_metric", run, limit)
-        metrics = {
-            # The rule looks at evaluations: the train metric at other steps does not count.
-            "train": np.where(np.isnan(test), np.nan, log.column("train_metric", run, limit)),
-            "test": test,
-        }
-        settled = settled_step(
-            [metrics[name] for name in spec.early_stop["metrics"]],
-            spec.early_stop["threshold"],
-            spec.early_stop["hold_steps"],
-        )
-        if settled is not None and settled < spec.steps:
-            return "early_stop", settled + 1
-    if len(bad):
-        return "diverged", limit
-    return ("completed", t + 1) if t == spec.steps else None
-
-
-def _result(
-    spec: RunSpec,
-    data: Dataset,
-    log: _Log,
-    run: int,
-    n_rows: int,
-    stopped: str,
-    *,
-    n_parameters: int,
-    device: str,
-    seconds: float,
-) -> Result:
-    columns: dict[str, NDArray[np.generic]] = {"step": np.arange(n_rows, dtype=np.int32)}
-    for name in log.names:
-        columns[name] = log.column(name, run, n_rows).copy()
-    layers = [columns[f"grad_norm_{layer}"] for layer in gradient_layers(spec)]
-    squares = np.square(np.stack(layers).astype(np.float64))
-    columns["grad_norm"] = np.sqrt(squares.sum(axis=0)).astype(np.float32)
-    info = TraceInfo(
-        stopped=stopped,
-        diverged_step=n_rows if stopped == "diverged" else None,
-        n_train=len(data.train),
-        n_test=len(data.test),
-        n_parameters=n_parameters,
-        device=device,
-        threads=torch.get_num_threads(),
-        seconds=seconds,
-        versions=versions(),
-    )
-    return Result(spec, info, columns)
+        if ended:
+            gone = {place for place, _ in ended}
+            keep = [i for i, place in enumerate(runs) if place not in gone]
+            runs = {place: run for place, run in runs.items() if place not in gone}
+            if runs:
+                with torch.inference_mode():
+                    engine = engine.keep(keep)
+        if runs and checkpoints and now - saved >= checkpoint_seconds:
+            saved = now
+            state = engine.state()
+            updates = state.pop("updates")
+            for i, (place, run) in enumerate(runs.items()):
+                checkpoints[place].save(
+                    Snapshot(
+                        log=run.log[: run.n_rows],
+                        state={name: values[i] for name, values in state.items()}
+                        | {"updates": updates},
+                        resumed_at=run.resumed_at,
+                        seconds=run.seconds_before + now - started,
+                    )
+                )

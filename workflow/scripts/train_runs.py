@@ -1,0 +1,95 @@
+"""Train the runs of a job and keep their traces, or take traces from the store."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from grokscope.checkpoint import Checkpoint
+from grokscope.devices import choose_device
+from grokscope.runs import RunKey, RunSpec
+from grokscope.script import run
+from grokscope.store import TraceStore, training_key
+from grokscope.trace import write_trace
+
+CHECKPOINTS = Path("results/checkpoints")
+
+
+def fetch(store: TraceStore, spec: RunSpec, device: str, path: str, log: TextIO) -> bool:
+    """Put the trace of a run in place if the store has it."""
+    entry, errors = store.fetch(spec, device, path)
+    for error in errors:
+        print(f"warning: bad entry of the trace store, not used: {error}", file=log)
+    if entry is not None:
+        print(f"{spec.key}: taken from the trace store: {entry.path}", file=log)
+    return entry is not None
+
+
+def train(
+    specs: list[RunSpec],
+    paths: dict[RunKey, str],
+    device: str,
+    store: TraceStore | None,
+    log: TextIO,
+) -> None:
+    """Train runs side by side, with progress and speed in the log; write each trace as it ends."""
+    # Imported here: traces from the store need not wait for torch.
+    from tqdm import tqdm
+
+    from grokscope.training import iter_train
+
+    checkpoints = []
+    for spec in specs:
+        folder = CHECKPOINTS / Path(spec.key.path).relative_to("results/traces")
+        checkpoints.append(Checkpoint(folder.with_suffix(".npz"), training_key(spec, device)))
+    # The bar shows done, speed in steps per second and time left; one line an interval.
+    with tqdm(
+        total=specs[0].steps + 1, unit="step", file=log, mininterval=5, dynamic_ncols=False
+    ) as bar:
+        for place, result in iter_train(
+            specs, device=device, progress=bar.update, checkpoints=checkpoints
+        ):
+            spec, info = specs[place], result.info
+            rows = len(result.columns["step"])
+            resumed = f", resumed at {', '.join(map(str, info.resumed_at))}"
+            print(
+                f"{spec.key}: {info.stopped} after {max(rows - 1, 0)} updates in "
+                f"{info.seconds:.1f} s, {rows / info.seconds:.0f} steps per second"
+                + (resumed if info.resumed_at else ""),
+                file=log,
+            )
+            if info.stopped == "diverged":
+                print(f"{spec.key}: diverged at step {info.diverged_step}", file=sys.stderr)
+            write_trace(paths[spec.key], spec, info, result.columns)
+            if store is not None:
+                try:
+                    store.keep(spec, device, paths[spec.key])
+                except OSError as error:
+                    print(f"warning: not kept in the trace store: {error}", file=log)
+            checkpoints[place].delete()
+
+
+def main(snakemake: Any) -> None:
+    specs = [
+        RunSpec.from_json(json.dumps(values)) for values in json.loads(snakemake.params.specs)
+    ]
+    paths = dict(zip([spec.key for spec in specs], snakemake.output, strict=True))
+    # Not parameters: another store or device is no reason to train again.
+    root = snakemake.config["store"]
+    store = None if root is None else TraceStore(root)
+    with open(snakemake.log[0], "w", encoding="utf-8") as log:
+        device = choose_device(snakemake.config["device"])
+        missing = [
+            spec
+            for spec in specs
+            if store is None or not fetch(store, spec, device, paths[spec.key], log)
+        ]
+        # On a CPU one after the other: side by side they would share the cache.
+        batches = [missing] if device == "cuda" else [[spec] for spec in missing]
+        for batch in batches:
+            if batch:
+                train(batch, paths, device, store, log)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
