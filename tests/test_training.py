@@ -1,9 +1,11 @@
 """Training against autograd, torch.optim.AdamW and itself."""
 
+import numba
 import numpy as np
 import pytest
 import torch
 
+from grokscope.engines import kernels
 from grokscope.engines.base import weight_ranks
 from grokscope.engines.cpu import TILE_ROWS, CpuEngine
 from grokscope.model import Shape, initial_parameters
@@ -147,6 +149,44 @@ def test_batch_equals_each_run_alone(kind):
         alone = train([spec])[0]
         for name, values in alone.columns.items():
             assert values.tobytes() == result.columns[name].tobytes(), name
+
+
+@pytest.mark.parametrize("kind", ["one_hot", "embedding", "scalar"])
+def test_batch_equals_each_run_alone_at_published_size(kind):
+    """Where products are large enough for BLAS to cut them up by size and alignment."""
+    p = {} if kind == "scalar" else {"p": 97, "embedding_dim": 16 if kind == "embedding" else None}
+    specs = [spec_of(kind, depth=3, width=64, steps=2, seed=seed, **p) for seed in range(3)]
+    for spec, result in zip(specs, train(specs), strict=True):
+        alone = train([spec])[0]
+        for name, values in alone.columns.items():
+            assert values.tobytes() == result.columns[name].tobytes(), name
+
+
+@pytest.mark.parametrize("kind", ["one_hot", "embedding", "scalar"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_seen_in_the_loss(kind, bad):
+    """A pass that lost a NaN would let a diverged run look healthy."""
+    spec = spec_of(kind, depth=3)
+    for layer in range(3):
+        engine = CpuEngine([spec], [make_dataset(spec)])
+        engine.parameters.weights[layer][0, 0, :] = bad
+        assert not np.isfinite(engine.train_pass()[0]).any(), layer
+        assert not np.isfinite(engine.test_pass()[0]).any(), layer
+
+
+def test_exp_of_the_kernels():
+    @numba.njit
+    def apply(x):
+        return np.array([kernels._exp(value) for value in x])
+
+    x = -np.linspace(0, 87, 200_001, dtype=np.float32)
+    exact = np.exp(x.astype(np.float64))
+    assert np.abs(apply(x) / exact - 1).max() < 3e-7
+    assert apply(np.zeros(1, np.float32))[0] == 1.0
+    below = apply(np.array([-88, -1e9, -np.inf], np.float32))
+    np.testing.assert_allclose(below, np.full(3, exact[-1]), rtol=3e-7)
+    assert np.isnan(apply(np.array([np.nan], np.float32))[0])
+    np.testing.assert_allclose(apply(-np.linspace(0, 700, 50)), np.exp(-np.linspace(0, 700, 50)))
 
 
 def test_batch_outlives_members_that_stop_early():
