@@ -1,16 +1,22 @@
-"""Panel jobs: what is read off the traces of one (study, task, depth)."""
+"""Panel jobs: what is read off the traces of one (study, task, depth).
+
+A panel of 100 runs of 50,000 steps takes less than 1.5 GB.
+"""
 
 
 rule list_runs:
     input:
         traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
-        code="results/code/list_runs.json",
+        code=local("results/code/list_runs.json"),
     output:
         table="results/panels/{study}/task={task}/depth={depth}/runs.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/runs.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
     script:
@@ -20,13 +26,16 @@ rule list_runs:
 rule find_transitions:
     input:
         traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
-        code="results/code/find_transitions.json",
+        code=local("results/code/find_transitions.json"),
     output:
         table="results/panels/{study}/task={task}/depth={depth}/transitions.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/transitions.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("onset", "transitions"),
@@ -37,13 +46,16 @@ rule find_transitions:
 rule find_alarms:
     input:
         traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
-        code="results/code/find_alarms.json",
+        code=local("results/code/find_alarms.json"),
     output:
         table="results/panels/{study}/task={task}/depth={depth}/alarms.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/alarms.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("alarms", "onset", "causes"),
@@ -54,13 +66,16 @@ rule find_alarms:
 rule score_runs:
     input:
         traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
-        code="results/code/score_runs.json",
+        code=local("results/code/score_runs.json"),
     output:
         scores="results/panels/{study}/task={task}/depth={depth}/scores.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/scores.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("alarms", "onset", "detectors"),
@@ -71,17 +86,20 @@ rule score_runs:
 rule vary_analysis:
     input:
         traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
-        code="results/code/vary_analysis.json",
+        code=local("results/code/vary_analysis.json"),
     output:
         table="results/panels/{study}/task={task}/depth={depth}/variants.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/variants.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings(
-            "alarms", "onset", "phases", "evaluation", "multiverse", "rank"
+            "alarms", "detectors", "onset", "phases", "multiverse", "rank"
         ),
     script:
         "../workflow/scripts/vary_analysis.py"
@@ -90,13 +108,16 @@ rule vary_analysis:
 rule measure_rank:
     input:
         traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
-        code="results/code/measure_rank.json",
+        code=local("results/code/measure_rank.json"),
     output:
         table="results/panels/{study}/task={task}/depth={depth}/rank.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/rank.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("onset", "rank"),
@@ -107,13 +128,16 @@ rule measure_rank:
 rule label_phases:
     input:
         traces=lambda wildcards: plan.traces(plan.panel_of(wildcards)),
-        code="results/code/label_phases.json",
+        code=local("results/code/label_phases.json"),
     output:
         table="results/panels/{study}/task={task}/depth={depth}/phases.parquet",
     log:
         "results/logs/panels/{study}/task={task}/depth={depth}/phases.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("phases"),

@@ -4,7 +4,7 @@
 rule collect_study:
     input:
         parts=lambda wildcards: plan.panel_tables(wildcards.study, wildcards.table),
-        code="results/code/collect_table.json",
+        code=local("results/code/collect_table.json"),
     output:
         "results/studies/{study}/{table}.parquet",
     log:
@@ -21,7 +21,7 @@ rule evaluate_alarms:
     input:
         scores=lambda wildcards: plan.panel_tables(wildcards.study, "scores"),
         transitions="results/studies/{study}/transitions.parquet",
-        code="results/code/evaluate_alarms.json",
+        code=local("results/code/evaluate_alarms.json"),
     output:
         **{
             table: f"results/studies/{{study}}/{table}.parquet"
@@ -31,6 +31,9 @@ rule evaluate_alarms:
         "results/logs/studies/{study}/evaluation.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         settings=plan.settings("evaluation", "phases", "alarms", "onset", "detectors"),
     script:
@@ -41,16 +44,19 @@ rule judge_multiverse:
     input:
         variants="results/studies/gai/variants.parquet",
         runs="results/studies/gai/runs.parquet",
-        published="workflow/report/claims.yaml",
-        code="results/code/judge_multiverse.json",
+        published=local("workflow/report/claims.yaml"),
+        code=local("results/code/judge_multiverse.json"),
     output:
         table="results/studies/gai/multiverse.parquet",
     log:
         "results/logs/studies/gai/multiverse.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        settings=plan.settings("alarms", "onset", "evaluation"),
+        settings=plan.settings("alarms", "detectors", "onset", "evaluation"),
     script:
         "../workflow/scripts/judge_multiverse.py"
 
@@ -58,7 +64,7 @@ rule judge_multiverse:
 rule collect_tables:
     input:
         parts=lambda wildcards: plan.study_tables([wildcards.table]),
-        code="results/code/collect_table.json",
+        code=local("results/code/collect_table.json"),
     output:
         parquet="results/tables/{table}.parquet",
         csv="results/tables/{table}.csv",
@@ -83,8 +89,8 @@ rule judge_claims:
             lambda wildcards: wildcards.study == "gai",
             then="results/studies/{study}/multiverse.parquet",
         ),
-        published="workflow/report/claims.yaml",
-        code="results/code/judge_claims.json",
+        published=local("workflow/report/claims.yaml"),
+        code=local("results/code/judge_claims.json"),
     output:
         table="results/studies/{study}/claims.parquet",
     log:
@@ -112,7 +118,7 @@ rule summarise_study:
         transitions="results/studies/{study}/transitions.parquet",
         phases="results/studies/{study}/phases.parquet",
         claims="results/studies/{study}/claims.parquet",
-        code="results/code/summarise_study.json",
+        code=local("results/code/summarise_study.json"),
     output:
         summary="results/summaries/{study}.json",
     log:

@@ -20,6 +20,23 @@ from grokscope.runs import RunSpec, decimal_string
 from grokscope.trace import Trace, TraceInfo, gradient_layers, trace_schema, write_trace
 
 VERSIONS = {"grokscope": "0.1.0", "torch": "2.0", "numpy": "2.0", "python": "3.11"}
+# Sections of `analysis` for runs of 1,000 to 3,000 steps: windows shorter than the default.
+ANALYSIS: dict[str, Any] = {
+    "onset": {
+        "evaluations": 5,
+        "train_threshold": 0.99,
+        "test_thresholds": [0.5, 0.95],
+        "event_threshold": 0.95,
+    },
+    "alarms": {
+        "smoothing_window": 20,
+        "sigma_window": 100,
+        "threshold": 3.5,
+        "refractory": 100,
+        "centred": False,
+    },
+    "detectors": {"resolution": 10, "window": 100, "cusum_drift": 0.5},
+}
 
 
 def make_spec(**overrides: Any) -> RunSpec:

@@ -13,9 +13,10 @@ from grokscope.alarms import (
     alarms_table,
     find_alarms,
     gai,
+    largest_spike,
     score,
     scores,
-    smooth,
+    spike_peaks,
 )
 from grokscope.tables import conform
 from synthetic import make_spec, make_trace
@@ -69,12 +70,6 @@ def score_loop(values, sigma_window, minimum):
             if np.std(past) > 1e-9 * abs(np.mean(past)):
                 result[t] = (values[t] - np.mean(past)) / np.std(past, ddof=1)
     return result
-
-
-@given(norms, windows, st.booleans())
-def test_smooth_agrees_with_a_loop(values, window, centred):
-    expected = smooth_loop(values, window, centred)
-    np.testing.assert_allclose(smooth(values, window, centred), expected, rtol=1e-12)
 
 
 @given(norms, windows, st.booleans())
@@ -155,7 +150,6 @@ def test_batch_equals_its_members(sigma_window, centred):
     assert batch.shape == values.shape
     for i in np.ndindex(3, 2):
         assert batch[i].tobytes() == score(gai(values[i], 20, centred), sigma_window).tobytes()
-        assert smooth(values, 20)[i].tobytes() == smooth(values[i], 20).tobytes()
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-8, 3.0, 1e12])
@@ -229,6 +223,38 @@ def kinked(step, n_steps=3000):
     return decay * noise * (1 + 0.2 * np.maximum(t - step, 0))
 
 
+def test_a_spike_lasts_to_the_end_of_the_refractory_period():
+    values = np.full(1000, np.nan)
+    # Alarms at 100 and 301; 200 is the last step of the first spike, 201 would be an alarm.
+    values[[99, 100, 150, 200, 301, 401, 402]] = [3, 4, 5, 6, 4, 7, 3.5]
+    alarms = alarm_steps(values, 3.5, 100)
+    assert alarms.tolist() == [100, 301]
+    assert spike_peaks(values, alarms, 100).tolist() == [6, 7]
+    # The end of the run cuts a spike short.
+    assert spike_peaks(values[:160], alarms[:1], 100).tolist() == [5]
+    assert spike_peaks(values, alarms[:0], 100).shape == (0,)
+
+
+@given(arrays(np.float64, 80, elements=st.floats(0, 8, width=32)), st.integers(0, 20))
+def test_every_score_above_the_threshold_is_of_one_spike(values, refractory):
+    alarms = alarm_steps(values, 3.5, refractory)
+    spikes = [np.arange(80)[step : step + refractory + 1] for step in alarms]
+    covered = np.concatenate([np.empty(0, int), *spikes])
+    assert len(covered) == len(set(covered))
+    assert set(np.flatnonzero(values > 3.5)) <= set(covered)
+    peaks = spike_peaks(values, alarms, refractory)
+    assert peaks.max(initial=3.5) == values.max(initial=3.5, where=values > 3.5)
+
+
+def test_the_largest_spike_is_of_alarms_before_the_onset():
+    peaks, steps = np.array([5.0, 9.0, 7.0]), [100, 400, 700]
+    assert largest_spike(peaks, steps, 400) == 5, "an alarm at the onset is not before it"
+    assert largest_spike(peaks, steps, 401) == 9
+    assert largest_spike(peaks, steps, np.nan) == 9
+    assert largest_spike(peaks, steps, 100) is None
+    assert largest_spike(peaks[:0], [], np.nan) is None
+
+
 def test_a_planted_kink_is_found_when_it_happens_and_not_before():
     norms = kinked(2000)
     trace = make_trace(make_spec(steps=2999), grad_norm=norms, grad_norm_1=1.0, grad_norm_2=1.0)
@@ -237,6 +263,9 @@ def test_a_planted_kink_is_found_when_it_happens_and_not_before():
     assert set(table["detector"]) == {"gai"}
     after = table[table["step"] >= 2000]
     assert after["step"].iloc[0] in range(2000, 2005)
+    combined = scores(trace, SETTINGS)["combined"]
+    peaks = [np.nanmax(combined[step : step + 101]) for step in table["step"]]
+    assert table["peak"].tolist() == peaks
     assert (table["score"] > 3.5).all()
     plain = make_trace(make_spec(steps=2999), grad_norm=kinked(10**6))
     strongest = np.nanmax(scores(plain, SETTINGS)["combined"])

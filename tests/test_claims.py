@@ -113,9 +113,9 @@ def verdict(claim: str, evidence: Evidence) -> dict[str, Any]:
     return judge(entry, evidence)
 
 
-def alarm(of: dict[str, Any], step: int, layer: str = "combined", score: float = 4.0) -> dict:
+def alarm(of: dict[str, Any], step: int, layer: str = "combined", peak: float = 4.0) -> dict:
     named = {name: of[name] for name in KEY_COLUMNS}
-    named |= {"detector": "gai", "layer": layer, "step": step, "score": score}
+    named |= {"detector": "gai", "layer": layer, "step": step, "score": 4.0, "peak": peak}
     return named | {"cause": "none"}
 
 
@@ -396,13 +396,13 @@ def test_without_events_nothing_is_testable() -> None:
         assert "runs has an event" in row["reason"]
 
 
-def test_spike_size_takes_the_largest_score_before_onset() -> None:
-    """A planted linear relation; a huge score after the onset must not enter."""
+def test_spike_size_takes_the_largest_spike_before_onset() -> None:
+    """A planted linear relation; a huge spike after the onset must not enter."""
     rows, alarms = gai(depths=(2, 3, 4, 6, 8)), []
     for number, row in enumerate(events(rows)):
         row["final_test_metric"] = number / 30
-        alarms += [alarm(row, 700, score=5 + number), alarm(row, 500, score=4)]
-        alarms += [alarm(row, 1500, score=1000 - 30 * number)]
+        alarms += [alarm(row, 700, peak=5 + number), alarm(row, 500, peak=4)]
+        alarms += [alarm(row, 1500, peak=1000 - 30 * number)]
     row = verdict("GAI4", build(rows, alarms=alarms))
     assert row["measured"] == pytest.approx(1)
     assert (row["verdict"], row["n"]) == ("holds", 30)
@@ -414,7 +414,7 @@ def test_spike_size_without_relation_fails() -> None:
     alarms = []
     for row in events(rows):
         row["final_test_metric"] = float(rng.uniform())
-        alarms.append(alarm(row, 700, score=float(rng.uniform(4, 9))))
+        alarms.append(alarm(row, 700, peak=float(rng.uniform(4, 9))))
     row = verdict("GAI4", build(rows, alarms=alarms))
     assert row["verdict"] == "fails"
     assert abs(row["measured"]) < 0.5
@@ -426,7 +426,7 @@ def test_a_correlation_of_cells_is_none_of_runs() -> None:
     rows, alarms = gai(seeds=5), []
     for row in events(rows):
         row["final_test_metric"] = row["depth"] / 10 - 0.01 * row["seed"]
-        alarms.append(alarm(row, 700, score=5 + 10 * row["depth"] + row["seed"]))
+        alarms.append(alarm(row, 700, peak=5 + 10 * row["depth"] + row["seed"]))
     row = verdict("GAI4", build(rows, alarms=alarms))
     assert row["measured"] > 0.9
     assert "Across 10 cells r = 1.000, within cells -1.000 (-1.000 to -1.000)" in row["reason"]

@@ -35,25 +35,10 @@ from grokscope.detectors.trailing import (
 )
 from grokscope.runs import KEY_COLUMNS
 from grokscope.transitions import transitions_table
-from synthetic import make_spec, make_trace, write
+from synthetic import ANALYSIS, make_spec, make_trace, write
 
-WINDOW, RESOLUTION = 100, 10
-SETTINGS = {
-    "onset": {
-        "evaluations": 5,
-        "train_threshold": 0.99,
-        "test_thresholds": [0.95],
-        "event_threshold": 0.95,
-    },
-    "alarms": {
-        "smoothing_window": 20,
-        "sigma_window": 100,
-        "threshold": 3.5,
-        "refractory": 100,
-        "centred": False,
-    },
-    "detectors": {"resolution": RESOLUTION, "window": WINDOW, "cusum_drift": 0.5},
-}
+SETTINGS = ANALYSIS
+WINDOW, RESOLUTION = SETTINGS["detectors"]["window"], SETTINGS["detectors"]["resolution"]
 TEST_DATA = {"test_loss_peak", "test_accuracy"}
 
 

@@ -12,50 +12,46 @@ import pytest
 import yaml
 
 from grokscope import multiverse
-from grokscope.alarms import alarm_steps, gai, score, scores
-from grokscope.claims import rules
-from grokscope.multiverse import Sample, expected_hits, multiverse_table
+from grokscope.alarms import alarm_steps, alarms_table, gai, score, scores
+from grokscope.claims import claims_table, rules
+from grokscope.claims.evidence import HOLDS, NOT_TESTABLE, Evidence
+from grokscope.curves import Signal
+from grokscope.detectors import DETECTORS, score_run
+from grokscope.evaluation import evaluation_tables, raise_alarms
+from grokscope.matching import Cohort
+from grokscope.multiverse import Chance, Sample, multiverse_table
 from grokscope.rank import rank_table
 from grokscope.statistics import NO_INTERVAL, Interval
 from grokscope.summary import runs_table
-from grokscope.tables import conform, empty, read_table, write_table
+from grokscope.tables import concatenate, conform, empty, read_table, write_table
+from grokscope.transitions import transitions_table
 from grokscope.variants import (
     Choice,
     Target,
     choices,
-    count_alarms,
+    fire,
     first_alarm,
-    hit_share,
     layer_order,
-    spike,
+    steps_of,
+    steps_text,
     targets,
     variant_rows,
     variants_table,
 )
-from synthetic import make_spec, make_trace, write
+from synthetic import ANALYSIS, make_spec, make_trace, write
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = yaml.safe_load((ROOT / "workflow/report/claims.yaml").read_text(encoding="utf-8"))
-WINDOW = (200, 400)
-SETTINGS = {
-    "onset": {
-        "evaluations": 5,
-        "train_threshold": 0.99,
-        "test_thresholds": [0.5, 0.95],
-        "event_threshold": 0.95,
-    },
-    "alarms": {
-        "smoothing_window": 20,
-        "sigma_window": 100,
-        "threshold": 3.5,
-        "refractory": 100,
-        "centred": False,
-    },
+SETTINGS = ANALYSIS | {
     "phases": {"threshold": 0.95, "gap": 200},
     "rank": {"before": 500, "after": 500},
     "evaluation": {
-        "lead_window": list(WINDOW),
+        "lead_window": [200, 400],
+        "horizons": [1000],
+        "minimum_lead": 10,
+        "primary_horizon": 1000,
         "development_seeds": [0],
+        "surrogates": 99,
         "confidence": 0.95,
         "resamples": 100,
         "seed": 0,
@@ -68,15 +64,20 @@ SETTINGS = {
         "windows": [10, 20],
     },
 }
+TRANSITIONS = {
+    "skip_fraction": 0.02,
+    "savgol_window": 51,
+    "savgol_order": 3,
+    "max_lag": 500,
+    "replication_steps": 2000,
+}
+CAUSES = {"window": 200, "spike_factor": 2.0, "collapse_share": 0.01}
+RANKED = SETTINGS["rank"], SETTINGS["onset"]
 DEFAULT = Choice("causal", "running", "signed", "raw", 20)
 
 EVENT = Target(0.95, 1000, True)
 FAST = Target(0.95, 500, False)
 NEVER = Target(0.95, None, False)
-
-
-def steps(*values):
-    return np.array(values, np.int64)
 
 
 def learning_run(seed=1, kinks=(), onset=1200, n_steps=2000, **spec):
@@ -118,6 +119,11 @@ def test_rules_by_hand():
     assert not rules.correlates(0.4, Interval(-0.1, 0.9), 0.82)
 
 
+def test_an_interval_moves_down_by_chance():
+    assert Interval(0.2, 0.6).minus(0.5) == (pytest.approx(-0.3), pytest.approx(0.1))
+    assert NO_INTERVAL.minus(0.5) == NO_INTERVAL
+
+
 def test_significance_needs_seeds():
     assert rules.significant(0.4, Interval(0.2, 0.6), True) is True
     assert rules.significant(0.4, Interval(0.0, 0.6), True) is False
@@ -129,65 +135,11 @@ def test_significance_needs_seeds():
 # --- alarms of a run -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("alarms", "target", "expected"),
-    [
-        # The window is 600..800: its ends hit, their neighbours do not.
-        ([600], EVENT, (1, 1, 1)),
-        ([800], EVENT, (1, 1, 1)),
-        ([599, 801], EVENT, (2, 2, 0)),
-        # One to one: the second alarm in the window is false.
-        ([650, 750], EVENT, (2, 2, 1)),
-        # At the onset and after it the run is no longer at risk.
-        ([700, 1000, 1500], EVENT, (1, 1, 1)),
-        # No event: judged if the window ends by the last step, 2000.
-        ([100, 1600, 1601], NEVER, (3, 2, 0)),
-        # Generalised without delay: nothing can follow, all are false.
-        ([100, 1600, 1601], FAST, (3, 3, 0)),
-        ([], EVENT, (0, 0, 0)),
-    ],
-)
-def test_alarms_are_counted_by_what_comes_of_them(alarms, target, expected):
-    """Each choice by itself: neither the silent one nor the busy one beside it matters."""
-    beside = [steps(), steps(*alarms), steps(50, 610, 790)]
-    silent, found, _ = count_alarms(beside, target, 2000, WINDOW)
-    assert silent == (0, 0, 0)
-    assert found == expected
-
-
-def test_hit_share_counts_scored_steps_at_risk():
-    scored = np.ones(2001, bool)
-    assert hit_share(scored, EVENT, WINDOW) == 201 / 1000
-    scored[:500] = False
-    assert hit_share(scored, EVENT, WINDOW) == 201 / 500
-    # The window's start lies in the warm-up.
-    scored[:700] = False
-    assert hit_share(scored, EVENT, WINDOW) == 101 / 300
-    scored[:1000] = False
-    assert hit_share(scored, EVENT, WINDOW) is None
-    assert hit_share(scored, NEVER, WINDOW) == hit_share(scored, FAST, WINDOW) == 0
-
-
-def test_hit_share_of_an_onset_before_the_window():
-    early = Target(0.95, 300, True)
-    assert hit_share(np.ones(1000, bool), early, WINDOW) == 101 / 300
-    assert hit_share(np.ones(1000, bool), Target(0.95, 100, True), WINDOW) == 0
-
-
 def test_leads_are_of_alarms_before_events():
     assert EVENT.lead(999) == 1
     assert EVENT.lead(1000) is None
     assert EVENT.lead(None) is None
     assert FAST.lead(100) is NEVER.lead(100) is None
-
-
-def test_spike_is_the_largest_score_before_onset():
-    values = np.full(2001, np.nan)
-    values[[100, 400, 700, 1800]] = [1, 5, 4, 9]
-    assert spike(values, EVENT, 3.5) == 5
-    assert spike(values, NEVER, 3.5) == 9
-    assert spike(values, Target(0.95, 300, False), 3.5) is None
-    assert spike(np.full(10, np.nan), NEVER, 3.5) is None
 
 
 def test_first_alarm():
@@ -261,34 +213,70 @@ def test_targets_of_every_threshold():
 # --- table variants --------------------------------------------------------------------------
 
 
-def test_planted_kinks_are_counted_by_hand():
+def test_planted_kinks_by_hand():
     """Kinks at 800 and 960 before an onset at 1200, one at 1500 after it."""
     trace = learning_run(kinks=(800, 960, 1500))
     (row,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
-    # The index is up for the 20 steps of the kink: alarms at its first steps.
-    assert row["event"] and (row["n_alarms"], row["n_judged"], row["n_hits"]) == (2, 2, 1)
-    assert 380 <= row["first_lead"] <= 400
-    # At 0.5 the onset is 1000: the second kink is too late, both leads are 200 shorter.
     (half,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.5)
-    assert half["first_lead"] == row["first_lead"] - 200
-    assert (half["n_alarms"], half["n_hits"]) == (2, 0)
-    assert row["spike"] == half["spike"] > 10
-    # The first score is at step 1 + 20 + 100; 1079 (879) steps at risk have one.
-    assert row["chance"] == pytest.approx(201 / (1200 - 121))
-    assert half["chance"] == pytest.approx(201 / (1000 - 121))
+    assert (row["event"], row["onset"]) == (True, 1200)
+    assert (half["event"], half["onset"]) == (True, 1000)
+    # Alarms of the whole run whatever the onset, known at the ends of their blocks.
+    assert row["alarms"] == half["alarms"] == "810 970 1510"
+    # The first score is at step 1 + 20 + 100, in the block that ends at 130.
+    assert row["warm_up"] == 130
     # Both layers share the norm, so they are first at the same step.
     assert row["last_first_lead"] == row["first_first_lead"] > 0 and row["tau"] is None
+    assert half["first_first_lead"] == row["first_first_lead"] - 200
 
 
-def test_default_variant_agrees_with_the_alarms():
-    trace = learning_run(kinks=(800, 960, 1500))
-    settings = SETTINGS["alarms"]
-    combined = scores(trace, settings)["combined"]
-    expected = alarm_steps(combined, settings["threshold"], settings["refractory"])
+def test_spikes_are_of_alarms_before_onset():
+    """A spike keeps its peak where it passes the onset; one that starts after it has no part."""
+    trace = learning_run(kinks=(800, 1190, 1500))
     (row,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
-    before = expected[expected < 1200]
-    assert row["n_alarms"] == len(before) and row["first_lead"] == 1200 - before[0]
-    assert row["spike"] == np.nanmax(combined[:1200])
+    combined = scores(trace, SETTINGS["alarms"])["combined"]
+    starts = np.flatnonzero(combined > 3.5)
+    first, late = starts[0], starts[starts > 1100][0]
+    assert late < 1200
+    assert row["spike"] == max(combined[first : first + 101].max(), combined[late:][:101].max())
+    # One that starts after the onset at 1000, or in a run without alarm by then, has none.
+    (half,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.5)
+    assert half["spike"] == combined[first : first + 101].max()
+    (never,) = rows_of(learning_run(onset=None), **DEFAULT._asdict(), onset_threshold=0.95)
+    assert never["spike"] is never["alarms"] is never["onset"] is None
+
+
+def test_default_variant_has_the_alarms_of_the_evaluation():
+    """Known at 810, the first silences up to 910; step by step, 905 would be its last."""
+    step = np.arange(2001)
+    norm = learning_run(kinks=(804, 1500)).frame["grad_norm"] + 5 * np.clip(step - 907, 0, 20)
+    trace = make_trace(
+        make_spec(steps=2000),
+        grad_norm=norm,
+        train_metric=(step >= 300) * 1.0,
+        test_metric=(step >= 1200) * 1.0,
+    )
+    combined = scores(trace, SETTINGS["alarms"])["combined"]
+    exact = alarm_steps(combined, 3.5, 100)
+    (row,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
+    (scored,) = (
+        of
+        for of in score_run(trace, SETTINGS)
+        if (of["detector"], of["layer"]) == ("gai", "combined")
+    )
+    cohort = Cohort.from_onsets([1200], [2000])
+    signal = Signal(cohort, [np.asarray(scored["scores"], float)], 10)
+    known = raise_alarms(signal, 3.5, 100, latched=False).step
+    assert steps_of(row["alarms"]).tolist() == known.tolist()
+    assert exact[:2].tolist() == [805, 908] and known[:2].tolist() == [810, 920]
+    assert row["warm_up"] == scored["warm_up"] == 10 * signal.grid.first[0]
+    assert steps_of("").tolist() == []
+
+
+def test_a_score_that_stays_above_the_threshold_alarms_again():
+    """As GAI does in the evaluation: after each refractory period, from the warm-up on."""
+    settings = SETTINGS | {"alarms": SETTINGS["alarms"] | {"threshold": -100}}
+    norms = np.random.default_rng(0).random((2, 600))
+    assert fire(norms, DEFAULT, settings).known.tolist() == [130, 240, 350, 460, 570]
 
 
 def test_centred_smoothing_knows_earlier():
@@ -297,7 +285,7 @@ def test_centred_smoothing_knows_earlier():
     (causal,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
     centred = DEFAULT._replace(smoothing="centred")._asdict()
     (leaking,) = rows_of(trace, **centred, onset_threshold=0.95)
-    assert leaking["first_lead"] == causal["first_lead"] + 10
+    assert leaking["first_first_lead"] == causal["first_first_lead"] + 10
 
 
 def run_with_kinks(kinks, **spec):
@@ -321,8 +309,8 @@ def test_last_layer_that_leads_has_the_longer_lead():
     (row,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
     assert row["last_first_lead"] - row["first_first_lead"] == pytest.approx(100, abs=5)
     assert row["tau"] == pytest.approx(-1)
-    # The combined norm is constant: no score, no alarm, no share of steps at risk.
-    assert row["n_alarms"] == 0 and row["first_lead"] is row["spike"] is row["chance"] is None
+    # The combined norm is constant: no score, no alarm.
+    assert row["warm_up"] is row["alarms"] is row["spike"] is None
 
 
 def test_rank_drop_agrees_with_the_rank_table():
@@ -353,7 +341,7 @@ def test_short_and_diverged_runs_have_rows(rows):
     )
     table = variants_table([trace], SETTINGS)
     assert len(table) == 2 * 2**5
-    assert not table["event"].any() and (table["n_alarms"] == 0).all()
+    assert not table["event"].any() and table[["alarms", "warm_up", "onset"]].isna().all(axis=None)
 
 
 def test_embeddings_are_no_layer_of_the_order():
@@ -366,19 +354,20 @@ def test_embeddings_are_no_layer_of_the_order():
 # --- headline numbers ------------------------------------------------------------------------
 
 
-def sample(seeds=None, **columns):
+def sample(seeds=None, chance=None, **columns):
     """A sample of runs with these columns, of seeds 1, 2, ..., two depths in turn."""
     n = len(next(iter(columns.values())))
     rows = pd.DataFrame(
         {
             "seed": range(1, n + 1) if seeds is None else seeds,
             "depth": [2 + i % 2 for i in range(n)],
+            "study": "gai",
             "task": "modular_addition",
             "event": True,
         }
         | columns
     )
-    return Sample(rows, SETTINGS["evaluation"])
+    return Sample(rows, SETTINGS["evaluation"], chance or {})
 
 
 VALUES = {entry["id"]: entry["values"] for entry in PUBLISHED}
@@ -437,42 +426,101 @@ def test_rank_drop_is_the_median_over_events():
     assert found.measured == pytest.approx(0.3) and (found.n, found.supports) == (2, True)
 
 
-def test_expected_hits_agree_with_random_alarms():
-    """Simulated: 3 alarms at random among 100 steps of which 20 hit, one to one."""
-    rng = np.random.default_rng(0)
-    hits = (rng.integers(100, size=(20_000, 3)) < 20).any(axis=1).mean()
-    expected = expected_hits(np.array([0.2, np.nan]), np.array([3.0, 0]))
-    assert expected == pytest.approx([1 - 0.8**3, 0])
-    assert hits == pytest.approx(expected[0], abs=0.01)
+def outcomes_of(alarms, onsets, last=2000, warm_up=0, **changes):
+    """What comes of the alarms of some runs, all with delayed onsets where there are any."""
+    rows = sample(
+        onset=[np.nan if onset is None else onset for onset in onsets],
+        event=[onset is not None for onset in onsets],
+        steps=last,
+        warm_up=float(warm_up),
+        alarms=[steps_text(np.array(of, np.int64)) for of in alarms],
+    )
+    return multiverse.outcomes(rows, SETTINGS | changes)
+
+
+def test_outcomes_by_hand():
+    """The window is 600 to 800 before the onset at 1000; the run ends at 2000."""
+    found = outcomes_of(
+        [[600], [800], [590, 810], [650, 750], [700, 1000, 1500], [100, 1600, 1610], []],
+        [1000, 1000, 1000, 1000, 1000, None, 1000],
+    ).rows
+    assert found["n_hits"].tolist() == [1, 1, 0, 1, 1, 0, 0]
+    # At the onset and after it the run is not at risk; 1610 + 400 is after the end.
+    assert found["n_judged"].tolist() == [1, 1, 2, 2, 1, 2, 0]
+    expected = [400, 200, 410, 350, 300, np.nan, np.nan]
+    np.testing.assert_array_equal(found["first_lead"], expected)
+
+
+def test_a_fast_run_has_false_alarms_to_its_end():
+    runs = sample(
+        onset=[500.0],
+        event=[False],
+        steps=2000,
+        warm_up=0.0,
+        alarms=["100 1600 1610"],
+    )
+    found = multiverse.outcomes(runs, SETTINGS).rows
+    assert (found["n_judged"].item(), found["n_hits"].item()) == (3, 0)
+
+
+def test_chance_is_the_share_of_shifts_that_hit():
+    """One alarm a run, shifted over 171 blocks, of which 21 hit and 100 - 30 are at risk."""
+    found = outcomes_of(
+        [[700]] * 40,
+        [1000] * 40,
+        last=2000,
+        warm_up=300,
+        evaluation=SETTINGS["evaluation"] | {"surrogates": 999},
+    )
+    # Precision of what is at risk: 21 of 70 blocks; recall would be 21 of 171.
+    for depth in (None, 2, 3):
+        assert found.chance[depth].mean == pytest.approx(21 / 70, abs=0.02)
+        assert found.chance[depth].p < 0.01
+
+
+def test_runs_without_score_or_alarm_have_no_chance():
+    found = outcomes_of([[], []], [1000, None], warm_up=np.nan)
+    assert found.chance == {} and found.rows["n_judged"].tolist() == [0, 0]
+    assert multiverse.every_depth(found, {}) == multiverse.NOTHING
+    assert multiverse.corrected_excess(found, VALUES["GAI8"]) == multiverse.NOTHING
+
+
+CLEAR = {None: Chance(0.5, 0.01), 2: Chance(0.25, 0.01), 3: Chance(0.75, 0.01)}
 
 
 def test_excess_over_chance_by_hand():
-    """Two alarms in a run with hit share 0.5 have 0.75 hits by chance."""
-    runs = sample(n_hits=[1, 0], n_judged=[2, 1], chance=[0.5, 0.5], event=[True, True])
+    runs = sample(n_hits=[1, 0], n_judged=[2, 1], chance=CLEAR)
     worst = multiverse.every_depth(runs, VALUES["GAI7"])
-    # Depth 2: (1 - 0.75) / 2; depth 3: -0.5.
-    assert (worst.measured, worst.n, worst.supports) == (-0.5, 2, False)
+    # Depth 2: 1 / 2 - 0.25; depth 3: -0.75.
+    assert (worst.measured, worst.n, worst.supports) == (-0.75, 2, False)
     pooled = multiverse.corrected_excess(runs, VALUES["GAI8"])
-    assert pooled.measured == pytest.approx(-0.25 / 3) and pooled.supports is False
-    good = sample(n_hits=[1, 1], n_judged=[2, 1], chance=[0.5, 0.5])
+    assert pooled.measured == pytest.approx(1 / 3 - 0.5) and pooled.supports is False
+    good = sample(n_hits=[1, 1], n_judged=[1, 1], chance=CLEAR)
     assert multiverse.every_depth(good, VALUES["GAI7"]).supports
     # Two seeds cannot be significant at 1 - 0.05 / 7.
     assert multiverse.corrected_excess(good, VALUES["GAI8"]).supports is None
 
 
+def test_every_depth_must_be_significant():
+    chance = CLEAR | {3: Chance(0.75, 0.05)}
+    found = multiverse.every_depth(sample(n_hits=[1, 1], n_judged=[1, 1], chance=chance), {})
+    assert found.measured == 0.25 and found.supports is False
+
+
 def test_interval_of_the_family_is_wider():
     rng = np.random.default_rng(0)
     hits = rng.integers(0, 2, 20)
-    runs = sample(n_hits=hits, n_judged=np.ones(20), chance=np.full(20, 0.1))
-    found = multiverse.corrected_excess(runs, VALUES["GAI8"]).interval
-    plain = runs.ratio_interval(hits - 0.1, np.ones(20))
-    assert found.low < plain.low < plain.high < found.high
+    runs = sample(n_hits=hits, n_judged=np.ones(20), chance={None: Chance(0.1, 0.5)})
+    found = multiverse.corrected_excess(runs, VALUES["GAI8"])
+    plain = runs.ratio_interval(hits, np.ones(20)).minus(0.1)
+    assert found.interval.low < plain.low < found.measured < plain.high < found.interval.high
 
 
 def test_a_silent_depth_speaks_against_every_depth():
-    runs = sample(n_hits=[1, 0], n_judged=[1, 0], chance=[0.1, 0.1])
+    chance = {2: Chance(0.25, 0.01)}
+    runs = sample(n_hits=[1, 0], n_judged=[1, 0], chance=chance)
     found = multiverse.every_depth(runs, VALUES["GAI7"])
-    assert found.measured == pytest.approx(0.9) and found.supports is False
+    assert found.measured == 0.75 and found.supports is False
 
 
 def test_nothing_to_measure_is_null():
@@ -480,7 +528,6 @@ def test_nothing_to_measure_is_null():
         event=[False],
         n_hits=[0],
         n_judged=[0],
-        chance=[0.0],
         first_lead=[np.nan],
         spike=[np.nan],
         final_test_metric=[0.5],
@@ -542,6 +589,110 @@ def test_table_is_invariant_to_the_order_of_runs(study):
 def test_table_of_no_runs_is_empty():
     table = multiverse_table(empty("variants"), empty("runs"), PUBLISHED, FEW)
     assert table.empty
+
+
+# --- the configured choice and the table claims ----------------------------------------------
+
+
+def planted_study():
+    """Runs of two depths and eight seeds that differ in all that a GAI claim measures.
+
+    Kinks of random sizes in the norms of the layers: the first at a random time, a larger one 60
+    steps later that is of the same spike, one at the end of the refractory period, and one in
+    the window in most runs. Every fourth run never generalises, and two end before they have a
+    score.
+    """
+    rng, step, traces = np.random.default_rng(5), np.arange(2001), []
+    for depth, seed in product((2, 3), range(8)):
+        norms = {}
+        start, ahead = rng.integers(200, 700), rng.choice([150, 250, 350], p=[0.2, 0.4, 0.4])
+        for layer in range(1, depth + 1):
+            norm = 1 + rng.choice([-1e-3, 1e-3], 2001)
+            for kink, scale in (
+                (start, 0.2),
+                (start + 60, 5),
+                (start + 105, 1),
+                (1200 - ahead, 1),
+            ):
+                late = kink + rng.integers(-3, 4)
+                norm += scale * rng.uniform(0.01, 0.2) * np.clip(step - late, 0, 20)
+            norms[layer] = norm
+        onset = 3000 if seed % 4 == 3 else 1200 + 10 * rng.integers(-5, 5)
+        test = np.where(step >= onset, rng.uniform(0.95, 1), rng.uniform(0, 0.9))
+        fallen = np.where(step >= onset, rng.uniform(0.5, 0.9), 1.0) * rng.uniform(0.9, 1, 2001)
+        traces.append(
+            make_trace(
+                make_spec(seed=seed, depth=depth, steps=2000),
+                grad_norm=np.sqrt(sum(norm**2 for norm in norms.values())),
+                **{f"grad_norm_{layer}": norm for layer, norm in norms.items()},
+                **{f"effective_rank_{depth}": 10 * fallen},
+                train_metric=(step >= 300) * 1.0,
+                test_metric=test,
+            )
+        )
+    return traces + [
+        make_trace(
+            make_spec(seed=8 + rows, steps=2000), diverged_step=rows, grad_norm=np.ones(rows)
+        )
+        for rows in (0, 50)
+    ]
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Tables ``multiverse`` and ``claims`` of the planted study, made as the workflow does."""
+    traces, scored = planted_study(), []
+    for trace in traces:
+        scored += score_run(trace, FEW)
+    signals = pd.DataFrame(scored)
+    transitions = transitions_table(traces, TRANSITIONS, FEW["onset"])
+    runs = runs_table(traces)
+    evaluated = evaluation_tables(
+        lambda name: signals[signals["detector"] == name],
+        transitions,
+        FEW | {"alarms": FEW["alarms"]},
+        {"gai": DETECTORS["gai"]},
+    )
+    table = multiverse_table(variants_table(traces, FEW), runs, PUBLISHED, FEW)
+    claims = claims_table(
+        [entry for entry in PUBLISHED if entry["study"] == "gai"],
+        Evidence(
+            runs=runs,
+            transitions=transitions,
+            alarms=alarms_table(traces, FEW | {"causes": CAUSES}),
+            rank=concatenate(
+                [
+                    rank_table([of for of in traces if of.key.depth == depth], *RANKED)
+                    for depth in (2, 3)
+                ],
+                "rank",
+            ),
+            phases=empty("phases"),
+            evaluation=evaluated["evaluation"],
+            chance=evaluated["chance"],
+            multiverse=table,
+            settings=FEW,
+        ),
+    )
+    return table, claims.set_index("claim")
+
+
+@pytest.mark.parametrize("claim", [f"GAI{number}" for number in range(1, 9)])
+def test_the_configured_choice_gives_the_number_of_the_claim(judged, claim):
+    """To the last bit; and it is no number that any choice would give."""
+    table, claims = judged
+    mine, published = table[table["claim"] == claim], claims.loc[claim]
+    default = mine[mine["is_default"]].squeeze()
+    assert default["measured"] == published["measured"]
+    assert default["n"] == published["n"]
+    assert (mine["measured"].dropna() != default["measured"]).any()
+    # GAI8's claim also asks the other p-values, and its interval is of alarms step by step.
+    if claim != "GAI8":
+        if published["verdict"] != NOT_TESTABLE:
+            assert default["supports"] == (published["verdict"] == HOLDS)
+        ends = [float(published[name]) for name in ("low", "high")]
+        assert [default["low"], default["high"]] == pytest.approx(ends)
+        assert ends[0] < ends[1]
 
 
 def test_configured_choice_outside_the_grid_is_not_marked(study):

@@ -169,7 +169,8 @@ def cells_of(figure):
 
 
 def alarm_row(trace, step, layer="combined", score=5.0):
-    alarm = {"detector": "gai", "layer": layer, "step": step, "score": score, "cause": "none"}
+    alarm = {"detector": "gai", "layer": layer, "step": step, "score": score}
+    alarm |= {"peak": score, "cause": "none"}
     return trace.key.row() | alarm
 
 

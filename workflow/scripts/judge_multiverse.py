@@ -5,6 +5,7 @@ from typing import Any
 
 from grokscope.claims import read_published
 from grokscope.multiverse import multiverse_table
+from grokscope.script import run
 from grokscope.tables import read_table, write_table
 
 
@@ -21,4 +22,4 @@ def main(snakemake: Any) -> None:
 
 if __name__ == "__main__":
     # The preamble that Snakemake puts before a script defines the name.
-    main(snakemake)  # type: ignore[name-defined]
+    run(main, snakemake)  # type: ignore[name-defined]

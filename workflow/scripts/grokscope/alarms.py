@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from grokscope.causes import alarm_causes
 from grokscope.tables import concatenate, from_rows
@@ -34,44 +33,12 @@ FLAT = 1e-9
 Array = NDArray[np.float64]
 
 
-def smooth(values: ArrayLike, window: int, centred: bool = False) -> Array:
-    """Moving average.
-
-    Causal: ``s[t] = mean(v[t - window + 1 .. t])``; centred: ``s[t] = mean(v[t - window // 2 ..
-    t - window // 2 + window - 1])``.
-
-    Parameters
-    ----------
-    values
-        Shape ``(..., n_steps)``.
-    window
-        Steps.
-    centred
-        Whether to use the future.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(..., n_steps)``; NaN where the window leaves the signal or meets a non-finite
-        value.
-    """
-    values = _finite(values)
-    # correlate1d sums each window anew; uniform_filter1d would add and subtract.
-    before = window // 2 if centred else window - 1
-    return ndimage.correlate1d(
-        values,
-        np.full(window, 1 / window),
-        origin=before - window // 2,
-        mode="constant",
-        cval=np.nan,
-    )
-
-
 def gai(values: ArrayLike, window: int, centred: bool = False) -> Array:
     """Gradient Acceleration Index: second difference of the moving average.
 
-    Causal: ``g[t] = s[t] - 2 s[t-1] + s[t-2]``; centred: ``g[t] = s[t+1] - 2 s[t] + s[t-1]``, with
-    s of :func:`smooth`. All but four terms of the averages cancel: the causal index is
+    Causal: ``g[t] = s[t] - 2 s[t-1] + s[t-2]`` with ``s[t] = mean(v[t - window + 1 .. t])``;
+    centred: ``g[t] = s[t+1] - 2 s[t] + s[t-1]``, s over ``window`` steps from ``t - window // 2``
+    on. All but four terms of the averages cancel: the causal index is
     ``g[t] = ((v[t] - v[t-1]) - (v[t-window] - v[t-window-1])) / window``, which is what is
     computed, exact to rounding of these four. The centred index is the causal one of
     ``(window + 1) // 2`` steps later.
@@ -135,30 +102,73 @@ def score(values: ArrayLike, sigma_window: int | None) -> Array:
     Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance".
     """
     values = _finite(values)
-    n_steps = values.shape[-1]
-    if sigma_window is None:
-        count, mean, squares = _shifted(_accumulate(values), 1, n_steps)
-        known = count >= MINIMUM_PAST
-    else:
-        blocks = -(-n_steps // sigma_window)
-        padding = [(0, 0)] * (values.ndim - 1) + [(0, blocks * sigma_window - n_steps)]
-        padded = np.pad(values, padding, constant_values=np.nan)
-        blocked = padded.reshape(*values.shape[:-1], blocks, sigma_window)
-        starts = [part.reshape(padded.shape) for part in _accumulate(blocked)]
-        ends = [part[..., ::-1].reshape(padded.shape) for part in _accumulate(blocked[..., ::-1])]
-        # The window before t ends with the start of t - 1's block, up to t - 1, and begins
-        # with the end of the block before, from t - sigma_window. When t begins a block, the
-        # window is one whole block, and is not to be counted from both sides.
-        new = _shifted(starts, 1, n_steps)
-        old = _shifted(ends, sigma_window, n_steps)
-        for part in old:
-            part[..., ::sigma_window] = 0
-        count, mean, squares = _merged(old, new)
-        known = count == sigma_window
+    result = np.full(values.shape, np.nan)
+    if not values.size:
+        return result
+    signals = values.reshape(-1, values.shape[-1])
+    # One signal after the other: what is made on the way stays in cache.
+    for signal, scored in zip(signals, result.reshape(signals.shape), strict=True):
+        if sigma_window is None:
+            _score_expanding(signal, scored)
+        else:
+            _score_running(signal, sigma_window, scored)
+    return result
+
+
+def _score_expanding(values: Array, out: Array) -> None:
+    """:func:`score` of one signal against all its past; `out` is NaN before."""
+    finite = np.isfinite(values)
+    known = values[finite]
+    if len(known) <= MINIMUM_PAST:
+        return
+    count = np.arange(1.0, len(known) + 1)
+    mean, squares = _accumulate(known, count)
+    # Finite values before each finite value: a NaN changes nothing.
+    past = slice(MINIMUM_PAST - 1, -1)
+    scored = _deviations(known[MINIMUM_PAST:], mean[past], squares[past], count[past])
+    out[np.flatnonzero(finite)[MINIMUM_PAST:]] = scored
+
+
+def _score_running(values: Array, window: int, out: Array) -> None:
+    """:func:`score` of one signal against the last `window` steps; `out` is NaN before.
+
+    A NaN spreads from its step to one end of its block, as far as the windows that hold it, so
+    counts are those of windows without NaN.
+    """
+    n_steps = len(values)
+    n_blocks = -(-n_steps // window)
+    if n_blocks < 2:
+        return
+    blocks = np.full((n_blocks, window), np.nan)
+    blocks.reshape(-1)[:n_steps] = values
+    count = np.arange(1.0, window + 1)
+    start_mean, start_squares = _accumulate(blocks, count)
+    end_mean, end_squares = _accumulate(blocks[:-1, ::-1], count)
+    scored = np.empty((n_blocks - 1, window))
+    # The window before the first step of a block is the block before.
+    scored[:, 0] = _deviations(
+        blocks[1:, 0], start_mean[:-1, -1], start_squares[:-1, -1], count[-1]
+    )
+    # The window before step k is the end of the block before, from its step k, and the start of
+    # the block, up to its step k - 1: merged.
+    share = count[:-1] / window
+    distance = start_mean[1:, :-1] - end_mean[:, -2::-1]
+    mean = end_mean[:, -2::-1] + distance * share
+    distance *= distance
+    distance *= count[-2::-1]
+    distance *= share
+    squares = end_squares[:, -2::-1] + start_squares[1:, :-1]
+    squares += distance
+    scored[:, 1:] = _deviations(blocks[1:, 1:], mean, squares, count[-1])
+    out[window:] = scored.reshape(-1)[: n_steps - window]
+
+
+def _deviations(values: Array, mean: Array, squares: Array, count: Array | np.float64) -> Array:
+    """Values less the means of samples, in their standard deviations; NaN where these are 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         deviation = np.sqrt(squares / (count - 1))
         result = (values - mean) / deviation
-    result[~known | (deviation <= FLAT * np.abs(mean))] = np.nan
+    result[deviation <= FLAT * np.abs(mean)] = np.nan
     return result
 
 
@@ -168,41 +178,20 @@ def _finite(values: ArrayLike) -> Array:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _accumulate(values: Array) -> list[Array]:
-    """Count, mean and sum of squared deviations of the finite values up to each step.
+def _accumulate(values: Array, count: Array) -> tuple[Array, Array]:
+    """Mean and sum of squared deviations of the values up to each step.
 
     Welford's recurrence along the last axis: ``M2[k] = M2[k-1] + (x[k] - mean[k-1])² (k-1)/k``,
-    a sum of terms that are never negative.
+    a sum of terms that are never negative. `count` is 1, 2, ... steps.
     """
-    finite = np.isfinite(values)
-    count = np.cumsum(finite, axis=-1, dtype=np.float64)
-    mean = np.cumsum(np.where(finite, values, 0), axis=-1) / np.maximum(count, 1)
-    weight = (count[..., 1:] - 1) / np.maximum(count[..., 1:], 1)
+    mean = np.cumsum(values, axis=-1)
+    mean /= count
     terms = np.zeros_like(mean)
-    terms[..., 1:] = np.where(finite[..., 1:], (values[..., 1:] - mean[..., :-1]) ** 2 * weight, 0)
-    return [count, mean, np.cumsum(terms, axis=-1)]
-
-
-def _shifted(parts: Iterable[Array], by: int, n_steps: int) -> list[Array]:
-    """Each part `by` steps later, cut to `n_steps`, zero (an empty sample) before."""
-    result = []
-    for part in parts:
-        later = np.zeros((*part.shape[:-1], n_steps))
-        later[..., by:] = part[..., : max(n_steps - by, 0)]
-        result.append(later)
-    return result
-
-
-def _merged(one: list[Array], other: list[Array]) -> list[Array]:
-    """Count, mean and sum of squared deviations of two samples together."""
-    total = one[0] + other[0]
-    share = other[0] / np.maximum(total, 1)
-    distance = other[1] - one[1]
-    return [
-        total,
-        one[1] + distance * share,
-        one[2] + other[2] + distance**2 * one[0] * share,
-    ]
+    new = terms[..., 1:]
+    np.subtract(values[..., 1:], mean[..., :-1], out=new)
+    new *= new
+    new *= count[:-1] / count[1:]
+    return mean, np.cumsum(terms, axis=-1)
 
 
 def alarm_steps(scores: ArrayLike, threshold: float, refractory: int) -> NDArray[np.int64]:
@@ -230,6 +219,51 @@ def alarm_steps(scores: ArrayLike, threshold: float, refractory: int) -> NDArray
     return np.asarray(alarms, np.int64)
 
 
+def spike_peaks(
+    scores: ArrayLike, alarms: NDArray[np.int64], refractory: int
+) -> NDArray[np.float64]:
+    """Largest score of the spike of each alarm.
+
+    The spike of an alarm at step a is the steps ``a .. a + refractory``, also where they pass an
+    onset: a score above the threshold in them raises no other alarm, and one after them does. So
+    every score above the threshold is of exactly one spike. This looks ahead of the alarm, as a
+    measurement may and a detector may not.
+
+    Parameters
+    ----------
+    scores
+        Shape ``(n_steps,)``.
+    alarms
+        Steps of :func:`alarm_steps`, shape ``(n_alarms,)``.
+    refractory
+        That of the alarms (steps).
+
+    Returns
+    -------
+    ndarray
+        Shape ``(n_alarms,)``; above the alarms' threshold.
+    """
+    values = np.asarray(scores, np.float64)
+    peaks = [np.fmax.reduce(values[step : step + refractory + 1]) for step in alarms]
+    return np.array(peaks, np.float64)
+
+
+def largest_spike(peaks: Array, steps: ArrayLike, onset: float) -> float | None:
+    """Largest spike of the alarms of a run before its onset; None without such an alarm.
+
+    Parameters
+    ----------
+    peaks
+        Of :func:`spike_peaks`, shape ``(n_alarms,)``.
+    steps
+        Steps of the alarms, shape ``(n_alarms,)``.
+    onset
+        Step; NaN, if it was not reached, takes all alarms.
+    """
+    before = peaks[~(np.asarray(steps) >= onset)]
+    return float(before.max()) if len(before) else None
+
+
 def scores(trace: Trace, settings: Mapping[str, Any]) -> dict[str, Array]:
     """Score of each gradient norm of a run at each step.
 
@@ -244,7 +278,8 @@ def scores(trace: Trace, settings: Mapping[str, Any]) -> dict[str, Array]:
         Arrays of shape ``(n_steps,)`` for ``combined`` and each layer number.
     """
     columns = {"combined": "grad_norm"} | {str(i): f"grad_norm_{i}" for i in trace.layers}
-    norms = trace.frame[list(columns.values())].to_numpy(np.float64).T
+    # A row a signal: steps must lie side by side.
+    norms = np.stack([trace.frame[name].to_numpy(np.float64) for name in columns.values()])
     index = gai(norms, settings["smoothing_window"], settings["centred"])
     return dict(zip(columns, score(index, settings["sigma_window"]), strict=True))
 
@@ -260,14 +295,18 @@ def find_alarms(trace: Trace, settings: Mapping[str, Any]) -> pd.DataFrame:
     """
     of = settings["alarms"]
     detector = "gai_centred" if of["centred"] else "gai"
-    rows = [
-        trace.key.row()
-        | {"detector": detector, "layer": layer, "step": int(step), "score": float(values[step])}
-        for layer, values in scores(trace, of).items()
-        for step in alarm_steps(values, of["threshold"], of["refractory"])
-    ]
-    steps = [row["step"] for row in rows]
-    causes = alarm_causes(trace, steps, settings["onset"], settings["causes"])
+    rows = []
+    for layer, values in scores(trace, of).items():
+        steps = alarm_steps(values, of["threshold"], of["refractory"])
+        peaks = spike_peaks(values, steps, of["refractory"])
+        run = trace.key.row() | {"detector": detector, "layer": layer}
+        rows += [
+            run | {"step": int(step), "score": float(values[step]), "peak": float(peak)}
+            for step, peak in zip(steps, peaks, strict=True)
+        ]
+    causes = alarm_causes(
+        trace, [row["step"] for row in rows], settings["onset"], settings["causes"]
+    )
     return from_rows(
         [row | {"cause": cause} for row, cause in zip(rows, causes, strict=True)], "alarms"
     )

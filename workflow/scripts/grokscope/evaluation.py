@@ -405,6 +405,13 @@ def leads(fired: AtRisk, here: Integers) -> dict[str, float | None]:
     return {**dict(zip(names, quartiles, strict=True)), "km_lead_median": _null(median)}
 
 
+def surrogate_stream(
+    seed: int, study: str, subject: Subject, source: str, threshold: float | None, model: str
+) -> np.random.Generator:
+    """Random numbers of the surrogates of a policy's alarms by null A, B or C."""
+    return nulls.stream(seed, study, *subject, source, threshold, model)
+
+
 def chance_rows(
     study: Study,
     policy: Policy,
@@ -428,7 +435,6 @@ def chance_rows(
     member = np.stack([scope.member for scope in scopes])
     n_events = (member & cohort.event).sum(axis=1)
     observed = nulls.count(AtRisk(policy.alarms, cohort), tasks, member)
-    names = (study.name, *policy.subject, policy.source, policy.threshold)
     for model in nulls.MODELS:
         if model == "D":
             null = _constant_counts(study, tasks, rows, member)
@@ -441,7 +447,9 @@ def chance_rows(
                 tasks=tasks,
                 scopes=member,
                 draws=of["surrogates"],
-                rng=nulls.stream(of["seed"], *names, model),
+                rng=surrogate_stream(
+                    of["seed"], study.name, policy.subject, policy.source, policy.threshold, model
+                ),
             )
         for row in nulls.compare_counts(observed, null, n_events):
             scope, task = scopes[row.pop("scope")], tasks[row.pop("task")]

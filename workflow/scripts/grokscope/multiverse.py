@@ -1,16 +1,15 @@
 """Multiverse: the headline number of each GAI claim under every combination of analysis choices.
 
 Input: the tables ``variants`` (:mod:`grokscope.variants`) and ``runs`` of a study, the published
-values and the config sections ``alarms``, ``onset`` and ``evaluation``. Output: the table
-``multiverse``, a row a claim and specification: the number, its interval over seeds, and whether
-the claim would hold by the rules of :mod:`grokscope.claims.rules`.
+values and the config sections ``alarms``, ``detectors``, ``onset`` and ``evaluation``. Output: the
+table ``multiverse``, a row a claim and specification: the number, its interval over seeds, and
+whether the claim would hold by the rules of :mod:`grokscope.claims.rules`.
 
-Each number is of the runs that the table ``claims`` has it of: what comes of alarms (GAI1-GAI3,
-GAI7, GAI8) of the held-out seeds, the rest of all seeds. Nothing here is chosen on development
-seeds. Alarms are taken step by step, there at the ends of blocks, so numbers differ a little.
-
-Chance is what as many alarms at random steps at risk of the same runs would score: n alarms hit
-an event of which the share c of the steps at risk are hit steps with probability 1 - (1 - c)^n.
+A number is measured as the table ``claims`` does it: what comes of alarms (GAI1-GAI3, GAI7,
+GAI8) of the held-out seeds and by :mod:`grokscope.matching`, chance by null model B with the
+surrogates of :mod:`grokscope.evaluation`, the rest of all seeds. So the configured choice gives
+the number of ``claims``, exactly. Nothing here is chosen on development seeds. Only GAI8 asks
+less than its claim: the corrected interval, not also the adjusted p-values of the other claims.
 
 Reference: Simonsohn, Simmons & Nelson 2020, "Specification curve analysis", Nature Human
 Behaviour 4.
@@ -19,14 +18,18 @@ Behaviour 4.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from grokscope.claims import rules
-from grokscope.matching import held_out
+from grokscope import nulls
+from grokscope.claims import evidence, rules
+from grokscope.detectors import COMBINED
+from grokscope.evaluation import GAI, Subject, surrogate_stream
+from grokscope.matching import AtRisk, Cohort, alarms_of, held_out
 from grokscope.runs import KEY_COLUMNS
 from grokscope.statistics import (
     NO_INTERVAL,
@@ -38,6 +41,7 @@ from grokscope.statistics import (
 )
 from grokscope.tables import from_rows
 from grokscope.trace import RANK_MEASURES
+from grokscope.variants import steps_of
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Any]
@@ -50,19 +54,34 @@ RANK_CHOICES = ["beta2", "onset_threshold"]
 CHOICES = [*ALARM_CHOICES, "rank_measure"]
 
 
+# As in the claims, which are judged against the run's own alarms at other times.
+NULL = "B"
+
+
+class Chance(NamedTuple):
+    """Precision of surrogate alarms: its mean, and the p-value of the observed one."""
+
+    mean: float
+    p: float
+
+
 class Sample(NamedTuple):
     """The runs of one specification, and how to put an interval around what they say.
 
     Attributes
     ----------
     rows
-        A row a run: columns of ``variants`` and ``final_test_metric``, null as NaN.
+        A row a run: columns of ``variants`` and ``final_test_metric``, null as NaN; those of
+        held-out seeds also with the columns of :func:`outcomes`.
     settings
         Config section ``evaluation``: ``confidence``, ``resamples``, ``seed``.
+    chance
+        By depth, None for all; without those that have no judged alarm.
     """
 
     rows: pd.DataFrame
     settings: Mapping[str, Any]
+    chance: Mapping[int | None, Chance] = MappingProxyType({})
 
     def of(self, mask: pd.Series | NDArray[np.bool_]) -> Sample:
         """The runs of a mask."""
@@ -119,13 +138,70 @@ def ratio(numerator: Array, denominator: Array) -> float:
     return float(numerator.sum() / total) if total else float("nan")
 
 
-def expected_hits(hit_share: Array, n_judged: Array) -> Array:
-    """Hits, one to one, that each run's alarms would have at random: ``1 - (1 - c)^n``.
+def outcomes(sample: Sample, settings: Mapping[str, Any]) -> Sample:
+    """What comes of the alarms of held-out runs, and what shifted ones would reach.
 
-    Both arrays have shape ``(n_runs,)``; a run without alarm has none, whatever its share.
+    The counting is that of the published alarms in the tables ``evaluation`` and ``chance``,
+    with the same surrogates: of the configured choice both have the same numbers.
+
+    Parameters
+    ----------
+    sample
+        Rows sorted by the runs' key, as there: surrogates are drawn in that order.
+    settings
+        Config section ``analysis``: of it ``alarms``, ``detectors`` and ``evaluation``.
+
+    Returns
+    -------
+    Sample
+        With ``chance``, and in its rows with ``first_lead`` (steps from the first alarm to the
+        event, NaN without alarm or event), ``n_judged`` and ``n_hits``.
     """
-    share = np.where(n_judged > 0, hit_share, 0.0)
-    return np.asarray(1 - (1 - share) ** n_judged)
+    of, resolution = settings["evaluation"], settings["detectors"]["resolution"]
+    rows, last = sample.rows, sample.rows["steps"].to_numpy(np.int64)
+    event = rows["event"].to_numpy(bool)
+    cohort = Cohort.from_onsets(rows["onset"].to_numpy(np.float64), last, event=event)
+    alarms = alarms_of([steps_of(text) for text in rows["alarms"].fillna("")])
+    unscored = last // resolution + 1
+    warm_up = rows["warm_up"].to_numpy(np.float64) / resolution
+    first = np.where(np.isnan(warm_up), unscored, warm_up).astype(np.int64)
+
+    task: nulls.Task = ("every", tuple(of["lead_window"]))
+    depth = rows["depth"].to_numpy(np.int64)
+    depths = np.unique(depth).tolist()
+    scopes = np.stack([np.ones(len(rows), bool), *(depth == value for value in depths)])
+    fired = AtRisk(alarms, cohort)
+    null = nulls.null_counts(
+        NULL,
+        alarms,
+        cohort,
+        nulls.Grid(resolution, first),
+        tasks=[task],
+        scopes=scopes,
+        draws=of["surrogates"],
+        rng=surrogate_stream(
+            of["seed"],
+            str(rows["study"].iloc[0]),
+            Subject(GAI, COMBINED, False),
+            "published",
+            float(settings["alarms"]["threshold"]),
+            NULL,
+        ),
+    )
+    compared = nulls.compare_counts(
+        nulls.count(fired, [task], scopes), null, (scopes & event).sum(axis=1)
+    )
+    chance = {
+        (None, *depths)[row["scope"]]: Chance(row["null_mean"], row["p"])
+        for row in compared
+        if row["score"] == "precision" and row["p"] is not None
+    }
+    verdict = fired.judge(*task)
+    lead = np.where(event & np.isfinite(fired.first[0]), cohort.onset - fired.first[0], np.nan)
+    counted = rows.assign(
+        first_lead=lead, n_judged=verdict.judged[0], n_hits=verdict.hits[0].astype(np.int64)
+    )
+    return sample._replace(rows=counted, chance=chance)
 
 
 def median_lead(sample: Sample, values: Values) -> Headline:
@@ -151,18 +227,16 @@ def precision(sample: Sample, values: Values) -> Headline:
 
 def recall(sample: Sample, values: Values) -> Headline:
     """GAI3: hits over events."""
-    events = sample.events()
-    if events.rows.empty:
+    hits, events = sample.numbers("n_hits"), sample.numbers("event")
+    if not events.any():
         return NOTHING
-    hits = events.numbers("n_hits")
-    measured, interval = float(hits.mean()), events.ratio_interval(hits, np.ones(len(hits)))
-    return Headline(
-        measured, interval, len(hits), rules.reaches(measured, interval, values["recall"])
-    )
+    measured, interval = ratio(hits, events), sample.ratio_interval(hits, events)
+    supports = rules.reaches(measured, interval, values["recall"])
+    return Headline(measured, interval, int(events.sum()), supports)
 
 
 def spike_correlation(sample: Sample, values: Values) -> Headline:
-    """GAI4: Pearson r of the largest score before onset (or end) with the final accuracy.
+    """GAI4: Pearson r of the largest spike before onset (or end) with the final accuracy.
 
     Of the classification runs that raised an alarm by then: a lower score is no spike.
     """
@@ -207,40 +281,44 @@ def rank_drop(sample: Sample, values: Values, measure: str) -> Headline:
     return Headline(measured, events.interval(np.median, drop), len(drop), supports)
 
 
-def _excess(sample: Sample) -> tuple[Array, Array]:
-    """Hits above chance and judged alarms of each run: their ratio is precision - chance."""
-    judged = sample.numbers("n_judged")
-    return sample.numbers("n_hits") - expected_hits(sample.numbers("chance"), judged), judged
-
-
 def every_depth(sample: Sample, values: Values) -> Headline:
     """GAI7: smallest precision minus chance over the depths with events.
 
-    A depth with events and without any judged alarm speaks against the claim, but has no number.
+    Each must be above chance, and significantly so. A depth with events and without any judged
+    alarm speaks against the claim, but has no number.
     """
-    depths = sample.rows.loc[sample.rows["event"], "depth"].unique()
-    of_depth = [sample.of(sample.rows["depth"] == depth) for depth in depths]
-    found = [(ratio(*_excess(part)), part) for part in of_depth]
-    measurable = [(value, part) for value, part in found if not np.isnan(value)]
-    if not measurable:
+    depths = sorted({int(depth) for depth in sample.events().rows["depth"]})
+    of_depth = {depth: sample.of(sample.rows["depth"] == depth) for depth in depths}
+    found = {
+        depth: ratio(part.numbers("n_hits"), part.numbers("n_judged")) - sample.chance[depth].mean
+        for depth, part in of_depth.items()
+        if depth in sample.chance
+    }
+    if not found:
         return NOTHING
-    measured, worst = min(measurable, key=lambda pair: pair[0])
+    worst = min(found, key=lambda depth: found[depth])
+    part = of_depth[worst]
+    interval = part.ratio_interval(part.numbers("n_hits"), part.numbers("n_judged"))
+    alpha = evidence.alpha({"evaluation": sample.settings})
     return Headline(
-        measured,
-        worst.ratio_interval(*_excess(worst)),
-        sum(len(part.rows) for part in of_depth),
-        len(measurable) == len(found) and measured > 0,
+        found[worst],
+        interval.minus(sample.chance[worst].mean),
+        sum(len(part.rows) for part in of_depth.values()),
+        len(found) == len(depths)
+        and min(found.values()) > 0
+        and max(sample.chance[depth].p for depth in found) < alpha,
     )
 
 
 def corrected_excess(sample: Sample, values: Values) -> Headline:
     """GAI8: precision minus chance, with an interval corrected for the family of claims."""
-    excess, judged = _excess(sample)
-    if not sample.rows["event"].any() or not judged.any():
+    if not sample.rows["event"].any() or None not in sample.chance:
         return NOTHING
+    hits, judged = sample.numbers("n_hits"), sample.numbers("n_judged")
+    by_chance = sample.chance[None].mean
     confidence = 1 - (1 - sample.settings["confidence"]) / values["family"]
-    measured = ratio(excess, judged)
-    interval = sample.ratio_interval(excess, judged, confidence)
+    measured = ratio(hits, judged) - by_chance
+    interval = sample.ratio_interval(hits, judged, confidence).minus(by_chance)
     resolved = resolves(confidence, sample.rows["seed"].nunique())
     supports = rules.significant(measured, interval, resolved)
     return Headline(measured, interval, len(judged), supports)
@@ -260,19 +338,27 @@ OF_HELD_OUT = ("GAI1", "GAI2", "GAI3", "GAI7", "GAI8")
 
 
 def plain_rows(variants: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Variants with each run's final test metric, as NumPy columns with NaN for null."""
-    frame = variants.merge(runs[[*KEY, "final_test_metric"]], on=KEY, validate="many_to_one")
-    whole = [*KEY, "n_alarms", "n_judged", "n_hits", "window"]
+    """Variants with each run's steps and final test metric, sorted by the runs' key.
+
+    Numbers as NumPy columns with NaN for null.
+    """
+    facts = runs[[*KEY, "steps", "final_test_metric"]]
+    frame = variants.merge(facts, on=KEY, validate="many_to_one").sort_values(KEY)
+    whole = [*KEY, "steps", "window"]
     types = dict.fromkeys(frame.columns[frame.dtypes == "Int64"].difference(whole), np.float64)
     types |= dict.fromkeys(frame.columns[frame.dtypes == "Float64"], np.float64)
     return frame.astype(types).astype({"event": bool})
 
 
 def default_choices(settings: Mapping[str, Any]) -> dict[str, Hashable]:
-    """The configured choice of each kind; of AdamW's beta2 every one is a run's own."""
+    """The choice of each kind that the claims are judged under.
+
+    Smoothing is causal whatever the config says, as in the detector that is evaluated; of
+    AdamW's beta2 every one is a run's own.
+    """
     alarms = settings["alarms"]
     return {
-        "smoothing": "centred" if alarms["centred"] else "causal",
+        "smoothing": "causal",
         "sigma": "expanding" if alarms["sigma_window"] is None else "running",
         "sign": "signed",
         "norm": "raw",
@@ -319,7 +405,8 @@ def multiverse_table(
         Entries of ``claims.yaml``; used are ``id`` and ``values``. Claims that no function here
         measures are left out.
     settings
-        Config section ``analysis``, or of it ``alarms``, ``onset`` and ``evaluation``.
+        Config section ``analysis``, or of it ``alarms``, ``detectors``, ``onset`` and
+        ``evaluation``.
     """
     frame = plain_rows(variants, runs)
     scored = frame[held_out(frame["seed"], settings["evaluation"]["development_seeds"])]
@@ -331,7 +418,10 @@ def multiverse_table(
             for values, group in rows.groupby(names, sort=False)
         ]
 
-    of_scored, of_alarms = samples(scored, ALARM_CHOICES), samples(frame, ALARM_CHOICES)
+    of_scored = [
+        (choice, outcomes(sample, settings)) for choice, sample in samples(scored, ALARM_CHOICES)
+    ]
+    of_alarms = samples(frame, ALARM_CHOICES)
     # Ranks are the same under every choice that alarms are made by.
     of_ranks = samples(frame.drop_duplicates([*KEY, *RANK_CHOICES]), RANK_CHOICES)
     rows = []

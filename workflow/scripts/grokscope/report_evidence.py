@@ -206,12 +206,15 @@ def _by_rule(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _ranged(
     cell: RowCells, name: str, ends: tuple[str, str], form: Callable[[float], str]
 ) -> Cell:
-    """A number with the ends of its interval, or its quartiles: "0.750 (0.700 to 0.800)"."""
+    """A number with the ends of its interval, or its quartiles: "0.750 (0.700-0.800)".
+
+    For numbers that are never negative; with "to", the tables of GAI would not fit a screen.
+    """
     shown = cell(name, form)
     low, high = (cell.row[end] for end in ends)
     if pd.isna(low) or pd.isna(high):
         return shown
-    span = f" ({form(float(low))} to {form(float(high))})"
+    span = f" ({form(float(low))}-{form(float(high))})"
     return replace(shown, text=shown.text + span)
 
 
@@ -271,7 +274,7 @@ def depth_table(evaluation: pd.DataFrame, chance: pd.DataFrame, settings: Any) -
         rows.append(
             [
                 Cell("all" if depth is None else plain(depth), numeric=True),
-                *(cell(name) for name in ("n_runs", "n_events", "n_alarms", "n_judged", "n_hits")),
+                *(cell(name) for name in ("n_runs", "n_events", "n_judged", "n_hits")),
                 _scored(cell, "precision"),
                 *(
                     of_null[model]("p", probability)
@@ -283,9 +286,12 @@ def depth_table(evaluation: pd.DataFrame, chance: pd.DataFrame, settings: Any) -
                 _scored(cell, "recall"),
             ]
         )
-    header = ["depth", "runs", "events", "alarms", "judged", "hits", "precision"]
+    header = ["depth", "runs", "events", "judged", "hits", "precision"]
     header += [*(f"p, {model}" for model in NULLS), "what it knows", "recall"]
-    note = f"Every alarm, one to one, {low:,}-{high:,} steps ahead (the published window)."
+    note = (
+        f"Every alarm whose outcome is known, one to one, {low:,}-{high:,} steps ahead (the "
+        "published window)."
+    )
     return Table("GAI at each depth", header, rows, note)
 
 

@@ -26,6 +26,12 @@ class Interval(NamedTuple):
     low: float | None
     high: float | None
 
+    def minus(self, value: float) -> Interval:
+        """The interval moved down."""
+        if self.low is None or self.high is None:
+            return self
+        return Interval(self.low - value, self.high - value)
+
 
 NO_INTERVAL = Interval(None, None)
 

@@ -1,11 +1,12 @@
 """Variants: what each run's alarms would be under every combination of analysis choices.
 
-Input: the traces of a panel and the config sections ``onset``, ``alarms``, ``phases``, ``rank``,
-``evaluation`` and ``multiverse`` of ``analysis``. Output: the table ``variants``, from which
-:mod:`grokscope.multiverse` measures the headline numbers again.
+Input: the traces of a panel and the config sections ``onset``, ``alarms``, ``detectors``,
+``phases``, ``rank`` and ``multiverse`` of ``analysis``. Output: the table ``variants``, from
+which :mod:`grokscope.multiverse` measures the headline numbers again.
 
-Alarms are those of :mod:`grokscope.alarms`, of the combined norm, step by step. What comes of
-them is counted by the rule ``every`` of :mod:`grokscope.matching`, in the published window.
+Every number is made as the one that the claims judge: alarms of the combined norm that are set
+against onsets are known at the ends of blocks (:mod:`grokscope.detectors.scores`), spikes and
+the order of layers are of the alarms step by step (:mod:`grokscope.alarms`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from grokscope.alarms import alarm_steps, gai, score
-from grokscope.matching import Alarms, AtRisk, Cohort, Window
+from grokscope.alarms import alarm_steps, gai, largest_spike, score, spike_peaks
+from grokscope.detectors import DETECTORS, alarm_blocks, block_maxima
 from grokscope.onset import delayed, metric_onset
 from grokscope.rank import RankSeries, relative_drop
 from grokscope.tables import from_rows
@@ -125,70 +126,6 @@ def targets(trace: Trace, onset: Mapping[str, Any], gap: int) -> list[Target]:
     return found
 
 
-class Counts(NamedTuple):
-    """Alarms while at risk, those of them that are judged, and hits (0 or 1)."""
-
-    alarms: int
-    judged: int
-    hits: int
-
-
-def count_alarms(
-    alarms: Sequence[Steps], target: Target, last_step: int, window: Window
-) -> list[Counts]:
-    """What comes of the alarms of a run, by the rule ``every``.
-
-    Parameters
-    ----------
-    alarms
-        Steps under each choice, shape ``(n_alarms,)`` each.
-    last_step
-        Last step of the run.
-    window
-        Shortest and longest lead of a hit (steps).
-
-    Returns
-    -------
-    list
-        Counts under each choice.
-    """
-    onset = np.nan if target.onset is None else target.onset
-    run = Cohort.from_onsets([onset], [last_step], event=[target.event])
-    steps = np.concatenate([np.empty(0, np.int64), *alarms])
-    choice = np.repeat(np.arange(len(alarms)), [len(of) for of in alarms])
-    at_risk = AtRisk(Alarms(np.zeros_like(steps), steps, choice, len(alarms)), run)
-    hits, judged = at_risk.judge("every", window)
-    columns = (at_risk.counts, judged, hits)
-    return [Counts(*map(int, row)) for row in np.concatenate(columns, axis=1)]
-
-
-def hit_share(scored: NDArray[np.bool_], target: Target, window: Window) -> float | None:
-    """Share of a run's steps at risk at which an alarm would hit; 0 without event.
-
-    Parameters
-    ----------
-    scored
-        Whether each step has a score, shape ``(n_steps,)``; no alarm can be at another.
-
-    Returns
-    -------
-    float or None
-        None if no step before the event has a score.
-    """
-    if not target.event or target.onset is None:
-        return 0.0
-    shortest, longest = window
-    at_risk = int(scored[: target.onset].sum())
-    hits = int(scored[max(target.onset - longest, 0) : max(target.onset - shortest + 1, 0)].sum())
-    return hits / at_risk if at_risk else None
-
-
-def spike(scores: Array, target: Target, threshold: float) -> float | None:
-    """Largest score before the onset, or in the whole run without onset; None without alarm."""
-    value = float(np.fmax.reduce(scores[: target.onset], initial=-np.inf))
-    return value if value > threshold else None
-
-
 def first_alarm(scores: Array, threshold: float) -> int | None:
     """First step with a score above the threshold, None if there is none."""
     above = scores > threshold
@@ -249,38 +186,66 @@ def rank_drops(
 
 
 class Fired(NamedTuple):
-    """Scores of a run under a choice, and the alarms that they raise.
+    """The alarms of a run under a choice, all of the combined norm but ``firsts``.
 
     Attributes
     ----------
-    scores
-        Of the combined norm, shape ``(n_steps,)``.
+    warm_up
+        First step whose block has a score.
+    known
+        Alarms as the evaluation knows them: ends of blocks, shape ``(n_known,)``.
     alarms
-        Steps of its alarms, shape ``(n_alarms,)``.
+        The same step by step, shape ``(n_alarms,)``.
+    peaks
+        Their spikes' largest scores, shape ``(n_alarms,)``.
     firsts
         First alarm of each layer, from the first to the last.
     """
 
     choice: Choice
-    scores: Array
+    warm_up: int | None
+    known: Steps
     alarms: Steps
+    peaks: Array
     firsts: list[int | None]
 
 
 def fire(norms: Array, choice: Choice, settings: Mapping[str, Any]) -> Fired:
-    """Scores and alarms of a run under a choice.
+    """Alarms of a run under a choice.
 
     Parameters
     ----------
     norms
         Gradient norms, shape ``(1 + depth, n_steps)``: combined, then layers 1 to depth.
     settings
-        Config section ``alarms``.
+        Config section ``analysis``: of it ``alarms`` and ``detectors``.
     """
-    combined, *layers = choice.scores(norms, settings["sigma_window"])
-    threshold = settings["threshold"]
-    alarms = alarm_steps(combined, threshold, settings["refractory"])
-    return Fired(choice, combined, alarms, [first_alarm(of, threshold) for of in layers])
+    of, resolution = settings["alarms"], settings["detectors"]["resolution"]
+    combined, *layers = choice.scores(norms, of["sigma_window"])
+    threshold, refractory = of["threshold"], of["refractory"]
+    scores = block_maxima(combined, resolution)
+    scored = np.flatnonzero(np.isfinite(scores))
+    silent = refractory // resolution
+    known = alarm_blocks(scores, threshold, silent, DETECTORS["gai"].latched) * resolution
+    alarms = alarm_steps(combined, threshold, refractory)
+    return Fired(
+        choice=choice,
+        warm_up=int(scored[0]) * resolution if len(scored) else None,
+        known=known,
+        alarms=alarms,
+        peaks=spike_peaks(combined, alarms, refractory),
+        firsts=[first_alarm(of_layer, threshold) for of_layer in layers],
+    )
+
+
+def steps_text(steps: Steps) -> str | None:
+    """Steps as the column ``alarms`` has them, separated by blanks; None without any."""
+    return " ".join(map(str, steps)) or None
+
+
+def steps_of(text: str) -> Steps:
+    """The steps of :func:`steps_text`; none of an empty text."""
+    return np.array(text.split(), np.int64)
 
 
 def variant_rows(trace: Trace, settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -289,36 +254,31 @@ def variant_rows(trace: Trace, settings: Mapping[str, Any]) -> Iterator[dict[str
     Parameters
     ----------
     settings
-        Config section ``analysis``, or of it ``onset``, ``alarms``, ``phases``, ``rank``,
-        ``evaluation`` and ``multiverse``.
+        Config section ``analysis``, or of it ``onset``, ``alarms``, ``detectors``, ``phases``,
+        ``rank`` and ``multiverse``.
     """
     columns = ["grad_norm", *(f"grad_norm_{layer}" for layer in trace.layers if layer > 0)]
     norms = trace.frame[columns].to_numpy(np.float64).T
     variants = [
-        fire(norms, choice, settings["alarms"])
+        fire(norms, choice, settings)
         for choice in choices(settings["multiverse"], settings["alarms"])
     ]
-    shortest, longest = settings["evaluation"]["lead_window"]
-    last_step = len(trace.frame) - 1
     run = trace.key.row() | {"beta2": trace.spec.betas[1]}
     for target in targets(trace, settings["onset"], settings["phases"]["gap"]):
         drops = rank_drops(trace, target, settings["rank"])
-        steps = [fired.alarms for fired in variants]
-        counted = count_alarms(steps, target, last_step, (shortest, longest))
-        for fired, counts in zip(variants, counted, strict=True):
+        onset = np.nan if target.onset is None else target.onset
+        for fired in variants:
             leads = [target.lead(first) for first in fired.firsts]
             yield (
                 run
                 | fired.choice._asdict()
                 | {
                     "onset_threshold": target.threshold,
+                    "onset": target.onset,
                     "event": target.event,
-                    "n_alarms": counts.alarms,
-                    "n_judged": counts.judged,
-                    "n_hits": counts.hits,
-                    "chance": hit_share(np.isfinite(fired.scores), target, (shortest, longest)),
-                    "first_lead": target.lead(int(fired.alarms[0]) if len(fired.alarms) else None),
-                    "spike": spike(fired.scores, target, settings["alarms"]["threshold"]),
+                    "warm_up": fired.warm_up,
+                    "alarms": steps_text(fired.known),
+                    "spike": largest_spike(fired.peaks, fired.alarms, onset),
                     "last_first_lead": leads[-1],
                     "first_first_lead": leads[0],
                     "tau": layer_order(leads),

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from grokscope import matching
+from grokscope.alarms import largest_spike
 from grokscope.claims.chance import null_rows, p_values, sentence
 from grokscope.claims.evidence import (
     CELL,
@@ -148,11 +149,15 @@ def alarms_of(evidence: Evidence, runs: pd.DataFrame) -> pd.DataFrame:
     """GAI alarms of some runs, with the runs' columns."""
     alarms = evidence.alarms[evidence.alarms["detector"] == DETECTOR]
     columns = [*KEY, "event", "onset", "final_test_metric"]
-    return alarms.merge(runs[columns], on=KEY).astype({"step": float, "score": float})
+    return alarms.merge(runs[columns], on=KEY).astype({"step": float, "peak": float})
 
 
 def block_ends(evidence: Evidence, steps: Array) -> Array:
-    """Steps at which the evaluation knew of alarms: ends of the blocks that scores are kept in."""
+    """Steps at which the evaluation knew of alarms: ends of the blocks that scores are kept in.
+
+    First alarms are exactly its own. A later one can be missing there, or be later, if it came
+    within a block of the end of the refractory period.
+    """
     block = evidence.settings["detectors"]["resolution"]
     return np.asarray(np.ceil(steps / block) * block)
 
@@ -260,11 +265,21 @@ def alarm_recall(evidence: Evidence, values: Values) -> Finding:
 
 
 def spikes(evidence: Evidence) -> pd.DataFrame:
-    """Largest score before onset (or the end) of each run that has an alarm, and final metric."""
-    fired = alarms_of(evidence, runs_of(evidence))
-    fired = fired[(fired["layer"] == COMBINED) & ~(fired["step"] >= fired["onset"])]
-    rows = fired.groupby(KEY)[["score", "final_test_metric"]].max().reset_index().dropna()
-    return rows.astype({"score": float, "final_test_metric": float})
+    """Largest spike of each run before its onset (or its end), and the run's final metric.
+
+    The size of a spike is its peak (:func:`grokscope.alarms.spike_peaks`). Runs without alarm by
+    then, or without final metric, are left out.
+    """
+    runs = runs_of(evidence).sort_values(KEY, ignore_index=True)
+    fired = alarms_of(evidence, runs)
+    sizes = {
+        key: largest_spike(of["peak"].to_numpy(), of["step"].to_numpy(), of["onset"].iloc[0])
+        for key, of in fired[fired["layer"] == COMBINED].groupby(KEY)
+    }
+    found = [sizes.get(key) for key in runs[KEY].itertuples(index=False, name=None)]
+    rows = runs.assign(spike=np.array(found, float))
+    rows = rows[[*KEY, "spike", "final_test_metric"]].astype({"final_test_metric": float})
+    return rows.dropna(ignore_index=True)
 
 
 def permuted_correlation(x: Array, y: Array, resamples: int, seed: int) -> float:
@@ -292,7 +307,7 @@ def permuted_correlation(x: Array, y: Array, resamples: int, seed: int) -> float
 
 @claim("GAI4", quantity="Pearson r of spike size and test accuracy", unit="r", scale=GAI_SCALE)
 def spike_size(evidence: Evidence, values: Values) -> Finding:
-    """GAI4: r of the largest score before onset (or end) with the final accuracy.
+    """GAI4: r of the largest spike before onset (or end) with the final accuracy.
 
     Measured on the classification tasks: the R² of a regression is no accuracy, and one badly
     fitted polynomial would decide the correlation. Beside the pooled r, which was published,
@@ -301,22 +316,22 @@ def spike_size(evidence: Evidence, values: Values) -> Finding:
     """
     every = spikes(evidence)
     rows = every[~every["task"].str.endswith("_regression")].reset_index(drop=True)
-    score, metric = (rows[name].to_numpy(float) for name in ("score", "final_test_metric"))
-    measured = pearson(score, metric)
+    spike, metric = (rows[name].to_numpy(float) for name in ("spike", "final_test_metric"))
+    measured = pearson(spike, metric)
     if math.isnan(measured):
         raise NotTestable(
             f"A correlation needs three runs with an alarm before onset and accuracies that "
             f"differ; there are {len(rows)} runs with such an alarm."
         )
-    interval = evidence.interval(rows, lambda index: pearson(score[index], metric[index]))
-    ranked = evidence.interval(rows, lambda index: spearman(score[index], metric[index]))
-    cells = rows.groupby(["task", *CELL])[["score", "final_test_metric"]]
+    interval = evidence.interval(rows, lambda index: pearson(spike[index], metric[index]))
+    ranked = evidence.interval(rows, lambda index: spearman(spike[index], metric[index]))
+    cells = rows.groupby(["task", *CELL])[["spike", "final_test_metric"]]
     means = cells.mean().to_numpy(float)
-    inner = (rows[["score", "final_test_metric"]] - cells.transform("mean")).to_numpy(float)
+    inner = (rows[["spike", "final_test_metric"]] - cells.transform("mean")).to_numpy(float)
     within = evidence.interval(rows, lambda index: pearson(inner[index, 0], inner[index, 1]))
-    both = pearson(every["score"].to_numpy(float), every["final_test_metric"].to_numpy(float))
+    both = pearson(every["spike"].to_numpy(float), every["final_test_metric"].to_numpy(float))
     settings = evidence.settings["evaluation"]
-    p = permuted_correlation(score, metric, settings["surrogates"], settings["seed"])
+    p = permuted_correlation(spike, metric, settings["surrogates"], settings["seed"])
     runs = runs_of(evidence)
     number = int((~runs["task"].str.endswith("_regression")).sum())
     return Finding(
@@ -328,12 +343,14 @@ def spike_size(evidence: Evidence, values: Values) -> Finding:
         p=p,
         reason=f"Over the {len(rows)} of {number} classification runs that have an alarm before "
         f"onset (or their end) r = {share_text(measured)} ({p_text(p)}, runs permuted), "
-        f"Spearman's rho = {share_text(spearman(score, metric))} "
+        f"Spearman's rho = {share_text(spearman(spike, metric))} "
         f"({span_text(ranked, share_text)}). Across {len(means)} cells r = "
         f"{share_text(pearson(means[:, 0], means[:, 1]))}, within cells "
         f"{share_text(pearson(inner[:, 0], inner[:, 1]))} ({span_text(within, share_text)}): only "
-        f"this tells runs of one setting apart. With the R² of the regression runs r = "
-        f"{share_text(both)}. It holds if the interval excludes zero and reaches {values['r']}.",
+        "this tells runs of one setting apart. With the R² of the regression runs r = "
+        f"{share_text(both)}. A spike's size is its largest score, from the alarm to the end of "
+        "the refractory period. It holds if the interval excludes zero and reaches "
+        f"{values['r']}.",
     )
 
 
@@ -516,17 +533,11 @@ def rank_drop(evidence: Evidence, values: Values) -> Finding:
         holds=inside(measured, values["low"], values["high"]),
         p=p,
         reason=f"Median drop over {len(rows)} events, beside that of runs that never generalise "
-        f"around the matched step ({where}), with Mann-Whitney's p for a larger drop at onset: "
+        f"around the matched step ({where}), with Mann-Whitney's p for a larger drop at onset "
+        "(runs taken as independent, though those of a seed share data and start): "
         f"{', '.join(parts)}. The effective rank's point is judged against "
         f"{values['low']}-{values['high']}.",
     )
-
-
-def _less(interval: Interval, value: float) -> Interval:
-    """An interval moved down."""
-    if interval.low is None or interval.high is None:
-        return NO_INTERVAL
-    return Interval(interval.low - value, interval.high - value)
 
 
 @claim(
@@ -560,7 +571,7 @@ def every_depth(evidence: Evidence, values: Values) -> Finding:
             continue
         by_chance, p = float(nulls[NULL]["null_mean"]), float(nulls[NULL]["p"])
         value = float(row["precision"]) - by_chance
-        interval = _less(_interval(row, "precision"), by_chance)
+        interval = _interval(row, "precision").minus(by_chance)
         found[depth] = value, interval, p
         span = span_text(interval, "{:+.3f}".format)
         parts.append(f"{name}: {value:+.3f} ({span}; {p_text(p)})")

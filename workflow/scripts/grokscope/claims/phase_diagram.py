@@ -213,10 +213,10 @@ def all_phases(evidence: Evidence, values: Values) -> Finding:
     measured = float(len(set(rows["phase"]) & set(PHASES)))
     return Finding(
         measured=measured,
-        # The number of kinds in a resample can only be too small: no bootstrap interval.
         interval=NO_INTERVAL,
         n=len(rows),
         seeds=rows["seed"].nunique(),
         holds=measured == len(PHASES),
-        reason=f"Of the four phases {measured:.0f} occur: {_counts(rows)}.",
+        reason=f"Of the four phases {measured:.0f} occur: {_counts(rows)}. There is no interval: "
+        "resampled runs can only have fewer kinds.",
     )
