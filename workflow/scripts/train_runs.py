@@ -78,14 +78,14 @@ def main(snakemake: Any) -> None:
     root = snakemake.config["store"]
     store = None if root is None else TraceStore(root)
     with open(snakemake.log[0], "w", encoding="utf-8") as log:
-        device = choose_device(snakemake.config["device"])
+        device = choose_device(snakemake.config["device"], snakemake.config["tf32"])
         missing = [
             spec
             for spec in specs
             if store is None or not fetch(store, spec, device, paths[spec.key], log)
         ]
         # On a CPU one after the other: side by side they would share the cache.
-        batches = [missing] if device == "cuda" else [[spec] for spec in missing]
+        batches = [missing] if device != "cpu" else [[spec] for spec in missing]
         for batch in batches:
             if batch:
                 train(batch, paths, device, store, log)

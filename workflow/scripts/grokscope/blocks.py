@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 
 from grokscope.runs import RunKey, RunSpec
 from grokscope.tasks import TASKS, task_parameters
@@ -17,6 +17,13 @@ from grokscope.tasks import TASKS, task_parameters
 # What a job of many short runs should last: ten times its start.
 _BLOCK_SECONDS = 30.0
 _MOST_RUNS = 16
+# What the runs of a block have in common.
+_ALIKE = {field.name for field in fields(RunSpec)} - {
+    "seed",
+    "data_seed",
+    "init_seed",
+    "weight_decay",
+}
 
 
 def estimated_seconds(spec: RunSpec) -> float:
@@ -62,10 +69,11 @@ def make_blocks(
     runs_per_job
         Most runs a block; None fills blocks with short runs, up to about half a minute.
     """
-    groups: dict[RunSpec | str, list[RunKey]] = {}
+    groups: dict[tuple[str, ...], list[RunKey]] = {}
     for key, spec in specs.items():
-        alike = replace(spec, seed=0, data_seed=0, init_seed=0, weight_decay="")
-        groups.setdefault(alike.to_json(), []).append(key)
+        # Text, since not every value can be hashed.
+        alike = tuple(str(getattr(spec, name)) for name in _ALIKE)
+        groups.setdefault(alike, []).append(key)
     blocks = []
     for keys in groups.values():
         # Seeds in the order in which they first come; all weight decays of one, then the next.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from itertools import product
 from typing import Any, NamedTuple
@@ -106,7 +106,8 @@ class RunSpec:
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys: equal specifications give equal strings."""
-        return json.dumps(asdict(self), sort_keys=True)
+        # Not asdict: it copies deeply, and a plan has tens of thousands of these.
+        return json.dumps({name: getattr(self, name) for name in _FIELDS}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> RunSpec:
@@ -118,12 +119,14 @@ class RunSpec:
             If a field is missing or unknown.
         """
         values = json.loads(text)
-        names = {field.name for field in fields(cls)}
-        if not isinstance(values, dict) or set(values) != names:
+        if not isinstance(values, dict) or set(values) != _FIELDS:
             found = set(values) if isinstance(values, dict) else {type(values).__name__}
-            raise ValueError(f"not a run specification; fields differ: {sorted(found ^ names)}")
+            raise ValueError(f"not a run specification; fields differ: {sorted(found ^ _FIELDS)}")
         values["betas"] = tuple(values["betas"])
         return cls(**values)
+
+
+_FIELDS = frozenset(field.name for field in fields(RunSpec))
 
 
 def expand_study(study: str, settings: Mapping[str, Any]) -> Iterator[RunSpec]:

@@ -195,7 +195,7 @@ def iter_train(
         The runs. They may differ in seed, weight decay, learning rate and, at equal sizes,
         in the task.
     device
-        ``cpu`` or ``cuda``.
+        Kind, see :func:`grokscope.devices.choose_device`.
     progress
         Called with the number of steps made since the last call.
     checkpoints

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from grokscope.engines.base import Engine
 from grokscope.runs import RunSpec
 from grokscope.tasks import Dataset
+
+if TYPE_CHECKING:
+    from grokscope.engines.base import Engine
 
 
 def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Dataset]) -> Engine:
@@ -15,7 +18,7 @@ def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Datase
     Parameters
     ----------
     device
-        ``cpu`` or ``cuda``.
+        ``cpu``, ``cuda``, or ``cuda-tf32``: matrix products with 10 bits of mantissa.
     """
     if device == "cpu":
         from grokscope.engines.cpu import CpuEngine
@@ -23,4 +26,4 @@ def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Datase
         return CpuEngine(specs, datasets)
     from grokscope.engines.cuda import CudaEngine
 
-    return CudaEngine(specs, datasets)
+    return CudaEngine(specs, datasets, tf32=device == "cuda-tf32")

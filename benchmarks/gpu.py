@@ -1,0 +1,343 @@
+"""The trainer on an accelerator: throughput, what TF32 changes, agreement with the CPU.
+
+``python -m benchmarks.gpu`` (``make bench-gpu``) needs CUDA. Parts are saved one by one and can
+run alone (``--only agreement onsets``). ``--device cpu --quick --dry`` runs the same batched
+program on the CPU, to try the benchmark itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from scipy.stats import ks_2samp
+
+from benchmarks.baselines import VmapLoop
+from benchmarks.common import (
+    Options,
+    Report,
+    Table,
+    Wanted,
+    arguments,
+    interleave,
+    number,
+    options_of,
+    save,
+    show,
+    spread,
+)
+from benchmarks.step_time import GAI, LONG, SHORT, Case, Ours, Theirs, timed
+from grokscope.engines.base import MAX_ROWS, Columns, Engine
+from grokscope.engines.cpu import CpuEngine
+from grokscope.engines.cuda import ACTIVATION_BYTES, CudaEngine
+from grokscope.runs import RunSpec
+from grokscope.tasks import make_dataset
+from grokscope.training import train
+from synthetic import make_spec
+
+REPEATS = 3
+BLOCKS = (1, 10, 100, 500)
+BUDGETS = (ACTIVATION_BYTES, 2**29, 2**25)
+SEEDS = 30
+STATES = MAX_ROWS
+# Until rounding has flipped a ReLU or two: depth 2. Deeper networks part sooner, by chaos; in
+# float64 they must agree all the same.
+TOLERANCES = {"float32": 2e-3, "float64": 1e-6}
+FRACTIONS = {"modular_addition": 0.6, "s5_composition": 0.7, "cubic_regression": 0.7}
+DEPTHS = (2, 3, 4, 6, 8)
+# The published gai study: seeds a shape, steps a run, steps between ranks.
+PUBLISHED_SEEDS, PUBLISHED_STEPS, RANK_EVERY = 100, 50_000, 50
+
+
+def case(task: str, depth: int, **overrides: Any) -> Case:
+    """A shape of the published study."""
+    values = GAI | {"width": 128, "train_fraction": FRACTIONS[task]} | overrides
+    return Case(f"{task}, depth {depth}", make_spec(**values, task=task, depth=depth))
+
+
+@contextmanager
+def accelerated(device: str, **options: Any) -> Iterator[None]:
+    """Train with the batched program on a device, whatever ``train`` is told."""
+
+    def make(_: str, specs: Sequence[RunSpec], datasets: Sequence[Any]) -> Engine:
+        return CudaEngine(specs, datasets, device=device, **options)
+
+    with mock.patch("grokscope.training.make_engine", make):
+        yield
+
+
+class Accelerated(Ours):
+    """Seconds a step of :func:`grokscope.training.train` with an engine's options."""
+
+    def __init__(
+        self, specs: Sequence[RunSpec], device: str, target: float, **options: Any
+    ) -> None:
+        self.options = options
+        super().__init__(specs, device, target)
+
+    def __call__(self) -> float:
+        with accelerated(self.device, **self.options):
+            return super().__call__()
+
+
+def rate(seconds: Sequence[float], runs: int) -> list[float]:
+    """Model-steps a second."""
+    return [runs / value for value in seconds]
+
+
+def throughput(options: Options) -> Report:
+    """Ours in float32 and TF32 against torch.func, by number of runs."""
+    device = options.device
+    target = SHORT if options.quick else LONG
+    shapes = [case("modular_addition", 2), case("cubic_regression", 2)]
+    if not options.quick:
+        shapes += [case("modular_addition", 4), case("modular_addition", 8)]
+        shapes += [case("s5_composition", 4), case("cubic_regression", 8)]
+    rows, raw = [], []
+    for shape in shapes:
+        for runs in BLOCKS[:2] if options.quick else BLOCKS:
+            specs = shape.specs(runs)
+            contestants: dict[str, Callable[[], float]] = {
+                "ours": Accelerated(specs, device, target),
+                "tf32": Accelerated(specs, device, target, tf32=True),
+                "vmap": Theirs(lambda specs=specs: VmapLoop(specs, device), device, target),
+            }
+            seconds = interleave(contestants, options.repeats)
+            found = {name: rate(values, runs) for name, values in seconds.items()}
+            ratios = [a / b for a, b in zip(found["ours"], found["vmap"], strict=True)]
+            raw.append({"case": shape.name, "runs": runs, "ratios": ratios, **found})
+            rows.append(
+                [shape.name, str(runs)]
+                + [spread(found[name]) for name in contestants]
+                + [f"**{spread(ratios)}**"]
+            )
+            print("  ".join(rows[-1]), flush=True)
+    columns = ["case", "runs", "ours", "ours, TF32", "torch.func", "ours / torch.func"]
+    caption = "Model-steps a second, width 128, no ranks:"
+    many = [found for found in raw if found["runs"] == max(of["runs"] for of in raw)]
+    worst = min(statistics.median(found["ratios"]) for found in many)
+    wanted = Wanted(
+        f"GPU: times the model-steps a second of torch.func, {many[0]['runs']} runs, slowest case",
+        "5",
+        number(worst),
+        worst >= 5,
+    )
+    method = [
+        "Ours: `grokscope.training.train` with the CUDA engine, the difference of two lengths; "
+        "torch.func: `vmap` over seeds on the same device. Both log train loss, metric and the "
+        "norms of every layer every step and test every 10 steps."
+    ]
+    table = Table(columns, rows, raw, caption)
+    return Report("gpu_throughput", "Accelerator: throughput", method, [table], [wanted])
+
+
+def budgets(options: Options) -> Report:
+    """Throughput by the memory of activations: all rows at once, or what caches hold."""
+    target = SHORT if options.quick else LONG
+    shape = case("modular_addition", 4)
+    rows, raw = [], []
+    for runs in (4,) if options.quick else (10, 100):
+        contestants = {
+            f"{budget / 2**20:g} MiB": Accelerated(
+                shape.specs(runs), options.device, target, activation_bytes=budget
+            )
+            for budget in BUDGETS
+        }
+        for name, seconds in interleave(contestants, options.repeats).items():
+            raw.append({"runs": runs, "budget": name, "rates": rate(seconds, runs)})
+            rows.append([str(runs), name, spread(raw[-1]["rates"])])
+    caption = f"Model-steps a second by `activation_bytes`, {shape.name}:"
+    table = Table(["runs", "at most", "model-steps a second"], rows, raw, caption)
+    return Report("gpu_budgets", "Accelerator: memory of activations", [], [table])
+
+
+def published(options: Options) -> Report:
+    """Hours of the published study, from the step and the ranks of every shape."""
+    device = options.device
+    runs = 3 if options.quick else PUBLISHED_SEEDS
+    target = SHORT if options.quick else LONG
+    rows, raw, total = [], [], {"ours": 0.0, "tf32": 0.0}
+    for task in FRACTIONS:
+        for depth in DEPTHS[:1] if options.quick else DEPTHS:
+            specs = case(task, depth).specs(runs)
+            engine = CudaEngine(specs, [make_dataset(spec) for spec in specs], device=device)
+            engine.ranks()
+            contestants: dict[str, Callable[[], float]] = {
+                "ours": Accelerated(specs, device, target),
+                "tf32": Accelerated(specs, device, target, tf32=True),
+                "ranks": lambda engine=engine: timed(engine.ranks, device),
+            }
+            found = {
+                name: statistics.median(values)
+                for name, values in interleave(contestants, options.repeats).items()
+            }
+            blocks = PUBLISHED_SEEDS / runs
+            hours = {
+                name: blocks * PUBLISHED_STEPS * (found[name] + found["ranks"] / RANK_EVERY) / 3600
+                for name in total
+            }
+            for numbers, spent in hours.items():
+                total[numbers] += spent
+            name = f"{task}, depth {depth}"
+            raw.append({"case": name, "runs": runs, "hours": hours, **found})
+            rows.append(
+                [name]
+                + [number(1e3 * found[name]) for name in ("ours", "tf32", "ranks")]
+                + [f"{hours[name]:.3f}" for name in total]
+            )
+            print("  ".join(rows[-1]), flush=True)
+    rows.append(["**all**", "", "", "", *[f"**{hours:.2f}**" for hours in total.values()]])
+    columns = ["case", "step, ms", "step, TF32, ms", "ranks, ms", "hours", "hours, TF32"]
+    caption = (
+        f"The published study, {PUBLISHED_SEEDS} seeds of each shape, {PUBLISHED_STEPS:,} steps; "
+        f"hours are calculated from the medians of blocks of {runs} runs, ranks every "
+        f"{RANK_EVERY} steps:"
+    )
+    wanted = Wanted(
+        "GPU: the published study, 1,500 runs of 50,000 steps, TF32 off (calculated)",
+        "1 hour",
+        f"{total['ours']:.2f} hours (TF32 on: {total['tf32']:.2f})",
+        None if options.quick else total["ours"] < 1,
+    )
+    table = Table(columns, rows, raw, caption)
+    return Report("gpu_published", "Accelerator: the published study", [], [table], [wanted])
+
+
+def first_rows(engine: Engine) -> np.ndarray:
+    """The first states of an engine's runs, tested all."""
+    for row in range(STATES):
+        engine.step(row, tested=True, ranked=False, update=True)
+    return engine.rows(STATES).astype(np.float64)
+
+
+def agreement(options: Options) -> Report:
+    """First states on the accelerator against those of the CPU engine."""
+    rows, raw, wanted = [], [], []
+    shapes = [case("modular_addition", 2), case("cubic_regression", 4)]
+    if not options.quick:
+        shapes += [case("modular_addition", 4), case("s5_composition", 2)]
+    for shape in shapes:
+        specs = shape.specs(2)
+        datasets = [make_dataset(spec) for spec in specs]
+        names = Columns(specs[0]).names
+        for label, dtype, tf32 in (
+            ("float64", torch.float64, False),
+            ("float32", torch.float32, False),
+            ("TF32", torch.float32, True),
+        ):
+            theirs = first_rows(CpuEngine(specs, datasets, dtype=dtype))
+            ours = first_rows(
+                CudaEngine(specs, datasets, dtype=dtype, device=options.device, tf32=tf32)
+            )
+            worst = {}
+            for kind in ("loss", "weight_norm", "grad_norm"):
+                places = [i for i, name in enumerate(names) if kind in name]
+                a, b = ours[:, :, places], theirs[:, :, places]
+                worst[kind] = float(np.max(np.abs(a - b) / np.abs(b)))
+            raw.append({"case": shape.name, "numbers": label, **worst})
+            rows.append([shape.name, label, *[f"{value:.1e}" for value in worst.values()]])
+            tolerance = TOLERANCES.get(label)
+            if tolerance is not None and (label == "float64" or shape.spec.depth == 2):
+                most = max(worst.values())
+                name = f"GPU against CPU, first {STATES} states, {label}, {shape.name}"
+                wanted.append(
+                    Wanted(name, f"within {tolerance:g}", f"{most:.1e}", most <= tolerance)
+                )
+    columns = ["case", "numbers", "losses", "weight norms", "gradient norms"]
+    caption = f"Largest relative difference to the CPU engine in the first {STATES} states:"
+    table = Table(columns, rows, raw, caption)
+    return Report("gpu_agreement", "Accelerator: agreement with the CPU", [], [table], wanted)
+
+
+def onset_specs(seeds: int, steps: int) -> list[RunSpec]:
+    """Runs that generalise within some 700 steps; they end where 95% of the test set is right."""
+    rule = {"metrics": ["test"], "threshold": 0.95, "hold_steps": 0}
+    spec = make_spec(
+        **GAI,
+        p=59,
+        width=128,
+        train_fraction=0.8,
+        learning_rate=3e-3,
+        early_stop=rule,
+        steps=steps,
+    )
+    return Case("onsets", spec).specs(seeds)
+
+
+def onsets(options: Options) -> Report:
+    """Step of 95% test accuracy of the same seeds on the CPU and on the accelerator."""
+    specs = onset_specs(4 if options.quick else SEEDS, 900 if options.quick else 3000)
+
+    def steps() -> list[int]:
+        return [len(result.columns["step"]) - 1 for result in train(specs)]
+
+    found = {"CPU": steps()}
+    for name, tf32 in (("accelerator", False), ("accelerator, TF32", True)):
+        with accelerated(options.device, tf32=tf32):
+            found[name] = steps()
+    rows, wanted = [], []
+    for name, values in found.items():
+        test = ks_2samp(found["CPU"], values)
+        quartiles = np.percentile(values, [25, 50, 75])
+        ended = sum(value < specs[0].steps for value in values)
+        rows.append(
+            [name, f"{ended} of {len(values)}", *[f"{q:,.0f}" for q in quartiles]]
+            + (["", ""] if name == "CPU" else [f"{test.statistic:.2f}", f"{test.pvalue:.2f}"])
+        )
+        if name != "CPU":
+            wanted.append(
+                Wanted(
+                    f"onsets of {len(values)} seeds, {name} against CPU (Kolmogorov-Smirnov)",
+                    "p > 0.05",
+                    f"p = {test.pvalue:.2f}",
+                    test.pvalue > 0.05,
+                )
+            )
+    columns = ["where", "generalised", "first quartile", "median", "third quartile", "D", "p"]
+    caption = (
+        "Step at which 95% of the test set is right, p = 59, width 128, depth 2, fraction 0.8, "
+        "learning rate 0.003; runs that do not get there count as their last step:"
+    )
+    method = [
+        "The same seeds everywhere; two-sample Kolmogorov-Smirnov test against the CPU's. With "
+        f"{SEEDS} seeds each it rejects at the level 0.05 from D = 0.37."
+    ]
+    table = Table(columns, rows, found, caption)
+    return Report("gpu_onsets", "Accelerator: onsets", method, [table], wanted)
+
+
+PARTS = {
+    "agreement": agreement,
+    "throughput": throughput,
+    "budgets": budgets,
+    "published": published,
+    "onsets": onsets,
+}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    arguments(parser)
+    parser.set_defaults(device="cuda")
+    given = parser.parse_args()
+    if given.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("bench-gpu: torch finds no CUDA device on this machine")
+    options = options_of(given, REPEATS)
+    for name, part in PARTS.items():
+        if options.wants(name):
+            report = part(options)
+            show(report)
+            if not given.dry and options.device == "cuda":
+                save(report, options)
+
+
+if __name__ == "__main__":
+    main()
