@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 # Scripts start the python that is first on the path.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all test test-fast environment lint clean
+.PHONY: all test test-fast test-slurm bench bench-gpu environment lint clean test-faults
 
 # The target stands before the options: some of them swallow words that follow.
 all: $(READY)
@@ -25,12 +25,32 @@ test: $(READY)
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
 
+# On a SLURM of its own on this machine: as root, with Debian's packages; docs/cluster.md.
+test-slurm: $(READY)
+	$(BIN)/python -m pytest tests/slurm
+
+# On a quiet machine; writes benchmarks/RESULTS.md. ARGS="--quick" for a look.
+bench: $(READY)
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-gpu: $(READY)
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
+	$(BIN)/python -m benchmarks.run --device cuda $(ARGS)
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
+
+# Every fault of docs/reliability.md as often as it says there: about an hour. FAULTS_KILLS=10
+# and the like ask for another number of one.
+test-faults: $(READY)
+	FAULTS=full $(BIN)/python -m pytest tests/faults
+
 environment: $(READY)
 
-# Written last: an interrupted installation is done again.
-$(READY): requirements.txt pyproject.toml
+# Written last: an interrupted installation is done again. All but torch (and what its build
+# needs) by hash, then torch by version.
+$(READY): requirements.txt requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("grokscope needs Python 3.11 or later, not " + sys.version.split()[0])'
 	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

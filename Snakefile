@@ -12,7 +12,7 @@ min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from grokscope.config import ConfigError
-from grokscope.live_view import show_time_left
+from grokscope.live_view import show_executor_messages, show_time_left
 from grokscope.plan import (
     CAPTIONS,
     EVALUATION_TABLES,
@@ -46,6 +46,7 @@ for name in ("store", "device", "tf32"):
 
 write_stamps("results/code")
 show_time_left(workflow.logger_manager.plugin_handlers)
+show_executor_messages(workflow.logger_manager.plugin_handlers)
 
 
 include: "rules/common.smk"

@@ -1,4 +1,34 @@
-"""What all rules share: wildcards."""
+"""What all rules share: wildcards, one owner of the directory, a clean end."""
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+from grokscope.workdir import (
+    InUseError,
+    claim,
+    clear_stale_lock,
+    stop_on_signals,
+    stop_orphans,
+)
+
+# Not in the Snakemake of a job, which works in the directory of its main process.
+if workflow.is_main_process:
+    try:
+        for path in clear_stale_lock():
+            logger.warning(f"Removed {path}: the snakemake that made it is dead.")
+    except InUseError as error:
+        # Not yet an error: this may be a dry-run.
+        logger.warning(str(error))
+
+
+onstart:
+    try:
+        claim()
+    except InUseError as error:
+        raise WorkflowError(str(error)) from None
+    if orphans := stop_orphans():
+        logger.warning(f"Stopped jobs of a dead snakemake: processes {orphans}.")
+    stop_on_signals(local=workflow.local_exec)
 
 
 wildcard_constraints:
@@ -10,3 +40,22 @@ wildcard_constraints:
     width=r"\d+",
     seed=r"\d+",
     table="|".join(STUDY_TABLES),
+
+
+# Seconds each, at 1,500 runs too: on a cluster not worth a place in the queue.
+localrules:
+    collect_study,
+    judge_claims,
+    summarise_study,
+    collect_tables,
+    plot_overlay,
+    plot_lags,
+    plot_phase_diagram,
+    plot_delay_map,
+    plot_effects,
+    plot_detection_curves,
+    plot_specification_curves,
+    plot_alarm_leads,
+    plot_gai_outcomes,
+    write_report,
+    check_validation,

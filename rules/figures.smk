@@ -5,7 +5,7 @@ rule plot_overlay:
     input:
         trace=lambda wildcards: plan.run_of(wildcards).path,
         transitions="results/studies/{study}/transitions.parquet",
-        code="results/code/plot_overlay.json",
+        code=local("results/code/plot_overlay.json"),
     output:
         png=report(
             f"{OVERLAY_PATTERN}.png",
@@ -25,7 +25,7 @@ rule plot_summary_grid:
     input:
         traces=plan.traces(plan.keys("lead_lag")),
         transitions="results/studies/lead_lag/transitions.parquet",
-        code="results/code/plot_summary_grid.json",
+        code=local("results/code/plot_summary_grid.json"),
     output:
         png=report(
             "results/figures/lead_lag/summary_grid.png",
@@ -37,6 +37,9 @@ rule plot_summary_grid:
         "results/logs/figures/lead_lag/summary_grid.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         settings=plan.settings("transitions"),
     script:
@@ -46,7 +49,7 @@ rule plot_summary_grid:
 rule plot_lags:
     input:
         transitions="results/studies/lead_lag/transitions.parquet",
-        code="results/code/plot_lags.json",
+        code=local("results/code/plot_lags.json"),
     output:
         png=report(
             "results/figures/lead_lag/lags.png",
@@ -65,7 +68,7 @@ rule plot_lags:
 rule plot_weight_norms:
     input:
         traces=plan.traces(plan.keys("lead_lag")),
-        code="results/code/plot_weight_norms.json",
+        code=local("results/code/plot_weight_norms.json"),
     output:
         png=report(
             "results/figures/lead_lag/weight_norms.png",
@@ -77,6 +80,9 @@ rule plot_weight_norms:
         "results/logs/figures/lead_lag/weight_norms.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     script:
         "../workflow/scripts/plot_weight_norms.py"
 
@@ -84,7 +90,7 @@ rule plot_weight_norms:
 rule plot_phase_diagram:
     input:
         phases="results/studies/phase_diagram/phases.parquet",
-        code="results/code/plot_phase_diagram.json",
+        code=local("results/code/plot_phase_diagram.json"),
     output:
         png=report(
             "results/phase_diagram.png",
@@ -103,7 +109,7 @@ rule plot_phase_diagram:
 rule plot_delay_map:
     input:
         phases="results/studies/phase_diagram/phases.parquet",
-        code="results/code/plot_delay_map.json",
+        code=local("results/code/plot_delay_map.json"),
     output:
         png=report(
             "results/figures/phase_diagram/delay_map.png",
@@ -123,7 +129,7 @@ rule plot_example_curves:
     input:
         traces=plan.traces(plan.keys("phase_diagram")),
         phases="results/studies/phase_diagram/phases.parquet",
-        code="results/code/plot_example_curves.json",
+        code=local("results/code/plot_example_curves.json"),
     output:
         png=report(
             "results/figures/phase_diagram/example_curves.png",
@@ -135,6 +141,9 @@ rule plot_example_curves:
         "results/logs/figures/phase_diagram/example_curves.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     script:
         "../workflow/scripts/plot_example_curves.py"
 
@@ -142,7 +151,7 @@ rule plot_example_curves:
 rule plot_effects:
     input:
         phases="results/studies/phase_diagram/phases.parquet",
-        code="results/code/plot_effects.json",
+        code=local("results/code/plot_effects.json"),
     output:
         png=report(
             "results/figures/phase_diagram/effects.png",
@@ -165,7 +174,7 @@ rule plot_gai_trace:
         traces=plan.traces(plan.keys("gai")),
         transitions="results/studies/gai/transitions.parquet",
         alarms="results/studies/gai/alarms.parquet",
-        code="results/code/plot_gai_trace.json",
+        code=local("results/code/plot_gai_trace.json"),
     output:
         png=report(
             "results/figures/gai/gai_trace.png",
@@ -177,6 +186,9 @@ rule plot_gai_trace:
         "results/logs/figures/gai/gai_trace.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         settings=plan.settings("alarms", "phases"),
     script:
@@ -187,7 +199,7 @@ rule plot_detection_curves:
     input:
         curves="results/studies/gai/curves.parquet",
         chance="results/studies/gai/chance.parquet",
-        code="results/code/plot_detection_curves.json",
+        code=local("results/code/plot_detection_curves.json"),
     output:
         png=report(
             "results/figures/gai/detection_curves.png",
@@ -206,8 +218,8 @@ rule plot_detection_curves:
 rule plot_specification_curves:
     input:
         multiverse="results/studies/gai/multiverse.parquet",
-        published="workflow/report/claims.yaml",
-        code="results/code/plot_specification_curves.json",
+        published=local("workflow/report/claims.yaml"),
+        code=local("results/code/plot_specification_curves.json"),
     output:
         png=report(
             "results/figures/gai/specification_curves.png",
@@ -227,7 +239,7 @@ rule plot_alarm_leads:
     input:
         transitions="results/studies/gai/transitions.parquet",
         alarms="results/studies/gai/alarms.parquet",
-        code="results/code/plot_alarm_leads.json",
+        code=local("results/code/plot_alarm_leads.json"),
     output:
         png=report(
             "results/figures/gai/alarm_leads.png",
@@ -247,7 +259,7 @@ rule plot_rank_at_onset:
     input:
         traces=plan.traces(plan.keys("gai")),
         rank="results/studies/gai/rank.parquet",
-        code="results/code/plot_rank_at_onset.json",
+        code=local("results/code/plot_rank_at_onset.json"),
     output:
         png=report(
             "results/figures/gai/rank_at_onset.png",
@@ -259,6 +271,9 @@ rule plot_rank_at_onset:
         "results/logs/figures/gai/rank_at_onset.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     script:
         "../workflow/scripts/plot_rank_at_onset.py"
 
@@ -267,7 +282,7 @@ rule plot_gai_outcomes:
     input:
         transitions="results/studies/gai/transitions.parquet",
         phases="results/studies/gai/phases.parquet",
-        code="results/code/plot_gai_outcomes.json",
+        code=local("results/code/plot_gai_outcomes.json"),
     output:
         png=report(
             "results/figures/gai/gai_outcomes.png",

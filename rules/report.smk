@@ -20,14 +20,14 @@ rule write_report:
         summaries=expand("results/summaries/{study}.json", study=plan.config["studies"]),
         figures=[plan.figures(study, ["png"]) for study in plan.config["studies"]],
         captions=[
-            f"workflow/report/{name}.rst"
+            local(f"workflow/report/{name}.rst")
             for study in plan.config["studies"]
             for name in CAPTIONS[study]
         ],
-        published="workflow/report/claims.yaml",
-        html_template="workflow/report/report.html.j2",
-        md_template="workflow/report/report.md.j2",
-        code="results/code/write_report.json",
+        published=local("workflow/report/claims.yaml"),
+        html_template=local("workflow/report/report.html.j2"),
+        md_template=local("workflow/report/report.md.j2"),
+        code=local("results/code/write_report.json"),
     output:
         html="results/report.html",
         md="results/report.md",
@@ -46,18 +46,21 @@ rule validate_results:
         **{table: f"results/tables/{table}.parquet" for table in STUDY_TABLES},
         **{f"{table}_csv": f"results/tables/{table}.csv" for table in STUDY_TABLES},
         variants="results/studies/gai/variants.parquet",
-        published="workflow/report/claims.yaml",
+        published=local("workflow/report/claims.yaml"),
         traces=plan.traces(plan.keys()),
         summaries=expand("results/summaries/{study}.json", study=plan.config["studies"]),
         html="results/report.html",
         md="results/report.md",
-        code="results/code/validate_results.json",
+        code=local("results/code/validate_results.json"),
     output:
         validation="results/validation.json",
     log:
         "results/logs/validation.log",
     conda:
         "../envs/analysis.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         specs=plan.specs_json(plan.keys()),
         settings=to_json(plan.config["analysis"]),
@@ -68,7 +71,7 @@ rule validate_results:
 rule check_validation:
     input:
         validation="results/validation.json",
-        code="results/code/check_validation.json",
+        code=local("results/code/check_validation.json"),
     output:
         stamp="results/validated.txt",
     log:

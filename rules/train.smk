@@ -17,6 +17,7 @@ rule train_run:
         mem_mb=lambda wildcards, attempt: 600 * attempt,
         runtime=lambda wildcards, attempt: attempt
         * plan.minutes([plan.run_of(wildcards)]),
+        gpu=int(plan.config["device"] == "cuda"),
     params:
         specs=lambda wildcards: plan.specs_json([plan.run_of(wildcards)]),
     script:
@@ -45,6 +46,7 @@ for number, block in enumerate(plan.block_rules, 1):
             mem_mb=lambda wildcards, attempt: 600 * attempt,
             runtime=lambda wildcards, attempt, block=block: attempt
             * plan.minutes(block.blocks[wildcards.cell]),
+            gpu=int(plan.config["device"] == "cuda"),
         params:
             specs=lambda wildcards, block=block: plan.specs_json(
                 block.blocks[wildcards.cell]

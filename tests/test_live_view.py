@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from grokscope.live_view import show_time_left
+from grokscope.live_view import show_executor_messages, show_time_left
 
 
 def test_time_left_is_shown():
@@ -33,3 +33,15 @@ def test_other_handlers_are_left_alone():
     other = SimpleNamespace(progress="none of ours")
     show_time_left([logging.NullHandler(), other])
     assert other.progress == "none of ours"
+
+
+def test_what_an_executor_says_of_a_failed_job_is_shown():
+    console = Console(file=io.StringIO(), width=80)
+    handler = logging.NullHandler()
+    handler.console = console
+    show_executor_messages([handler, logging.NullHandler()])
+    with console.capture() as shown:
+        for level, message in ((logging.ERROR, "sbatch: no [account]"), (logging.ERROR, None)):
+            values = {"levelno": level, "msg": "Error in rule x", "rule_msg": message}
+            assert handler.filter(logging.makeLogRecord(values))
+    assert shown.get() == "sbatch: no [account]\n"

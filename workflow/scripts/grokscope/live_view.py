@@ -1,12 +1,15 @@
-"""Live view: the time left beside the progress of each rule.
+"""Live view: the time left beside the progress of each rule, and why a job failed.
 
 Snakemake's rich logger plugin shows jobs done and the time passed. It keeps its progress
-display as an attribute, to which a column is added here.
+display as an attribute, to which a column is added here. Of a failed job it shows the log, and
+not what the executor says, which on a cluster is often all there is.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from typing import Any
 
 # Long enough to see several jobs end; rich forgets speeds after 30 seconds otherwise, and a
 # training takes minutes.
@@ -30,3 +33,25 @@ def show_time_left(handlers: Iterable[object]) -> None:
         if isinstance(display, Progress):
             display.speed_estimate_period = SPEED_PERIOD_SECONDS
             display.columns = (*display.columns, TextColumn("left"), TimeRemainingColumn())
+
+
+def show_executor_messages(handlers: Iterable[logging.Handler]) -> None:
+    """Let log handlers with a rich console print what an executor says of a failed job.
+
+    Parameters
+    ----------
+    handlers
+        Log handlers of a Snakemake call; those without a rich console are left alone.
+    """
+    for handler in handlers:
+        console = getattr(handler, "console", None)
+        if console is None:
+            continue
+
+        def show(record: logging.LogRecord, console: Any = console) -> bool:
+            message = getattr(record, "rule_msg", None)
+            if record.levelno >= logging.ERROR and message:
+                console.print(message, style="red", markup=False, soft_wrap=True)
+            return True
+
+        handler.addFilter(show)

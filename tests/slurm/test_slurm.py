@@ -1,0 +1,238 @@
+"""The workflow on a real SLURM: same tables, whatever happens to jobs, nodes and Snakemake."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from cluster import wait_for
+from grokscope.plan import STUDY_TABLES
+from grokscope.trace import read_trace
+from project import ROOT, copy_checkout, run_tool
+
+pytestmark = pytest.mark.slow
+
+TABLES = [f"results/tables/{table}.csv" for table in STUDY_TABLES]
+RUNS = "results/studies/gai/runs.parquet"
+CLAIMS = "results/studies/gai/claims.parquet"
+# The only thing in a table that two equal runs differ in.
+TIMES = ["seconds"]
+PROFILE = (
+    "--profile",
+    "profiles/slurm",
+    # Answers come at once here, so that to ask rarely would only take time.
+    "--slurm-init-seconds-before-status-checks",
+    "3",
+)
+
+
+def checkout(folder: Path, config: str) -> Path:
+    """A checkout whose config is another, with a store of its own: no run comes from elsewhere.
+
+    Without any store, no run shares a job with others.
+    """
+    folder.mkdir()
+    copy_checkout(folder)
+    settings = yaml.safe_load((ROOT / config).read_text()) | {"store": str(folder / "store")}
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+@contextmanager
+def started(folder: Path, *arguments: str):
+    """A running Snakemake, and the file that has its output; killed where a test fails."""
+    binaries = Path(sys.executable).parent
+    output = folder / "snakemake.out"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [str(binaries / "snakemake"), *arguments],
+            cwd=folder,
+            env={**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield process, output
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def run_locally(folder: Path, *targets: str) -> None:
+    result = run_tool(["snakemake", *targets, "--cores", "2"], folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def frame(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(folder / name).drop(columns=TIMES, errors="ignore")
+
+
+def assert_same_results(folder: Path, expected: Path) -> None:
+    """Every table, and every trace row by row."""
+    names = sorted(
+        str(path.relative_to(expected))
+        for path in expected.glob("results/**/*.parquet")
+        if "traces" not in path.parts
+    )
+    assert names
+    for name in names:
+        tables = [frame(place, name) for place in (folder, expected)]
+        pd.testing.assert_frame_equal(*tables, check_exact=True, obj=name)
+    for name in TABLES:
+        texts = [
+            pd.read_csv(place / name, dtype=str).drop(columns=TIMES, errors="ignore").to_csv()
+            for place in (folder, expected)
+        ]
+        assert texts[0] == texts[1], name
+    traces = sorted(expected.glob("results/traces/**/*.parquet"))
+    assert traces
+    for trace in traces:
+        frames = [read_trace(path).frame for path in (folder / trace.relative_to(expected), trace)]
+        pd.testing.assert_frame_equal(*frames, check_exact=True, obj=trace.name)
+
+
+def training_jobs(cluster, *options: str) -> list[str]:
+    jobs = cluster.jobs("--states=running", *options)
+    return [job for job, comment in jobs.items() if comment.startswith("rule_train")]
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """The smoke configuration, computed on this machine without SLURM."""
+    folder = checkout(tmp_path_factory.mktemp("local") / "smoke", "config/smoke.yaml")
+    run_locally(folder, *TABLES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """One study of the tiny configuration, computed on this machine without SLURM."""
+    folder = checkout(tmp_path_factory.mktemp("local") / "tiny", "tests/tiny.yaml")
+    run_locally(folder, CLAIMS)
+    return folder
+
+
+def test_smoke_survives_a_cancelled_job_and_a_dead_node(cluster, smoke, tmp_path):
+    folder = checkout(tmp_path / "smoke", "config/smoke.yaml")
+    with started(folder, *TABLES, *PROFILE) as (snakemake, output):
+        wait_for(lambda: training_jobs(cluster, "--nodelist=n2"), "a training on n2")
+        cancelled = training_jobs(cluster, "--nodelist=n2")[0]
+        cluster.call("scancel", cancelled)
+        wait_for(lambda: list(folder.glob("results/traces/**/*.parquet")), "a trace", 300)
+        wait_for(lambda: training_jobs(cluster, "--nodelist=n1"), "a training on n1")
+        lost = training_jobs(cluster, "--nodelist=n1")
+        cluster.kill_node("n1")
+        # The daemon of a spare node, since this machine has two cores to offer.
+        cluster.start_node("n3")
+        assert snakemake.wait(900) == 0, output.read_text()
+    assert cluster.field(cancelled, "JobState") == "CANCELLED"
+    # SLURM itself put the lost job back into the queue.
+    for job in lost:
+        assert cluster.field(job, "JobState") == "COMPLETED"
+        assert cluster.field(job, "Restarts") == "1"
+    # Snakemake submitted the cancelled job again, and no other.
+    assert output.read_text().count("Trying to restart job") == 1
+    assert_same_results(folder, smoke)
+
+
+def documented_command(marker: str) -> str:
+    """The shell command in the docs that begins in a certain way."""
+    text = (ROOT / "docs/cluster.md").read_text()
+    return re.search(rf"^{re.escape(marker)}.*$", text, re.MULTILINE).group()
+
+
+def test_after_a_killed_snakemake_the_documented_steps_suffice(cluster, tiny, tmp_path):
+    folder = checkout(tmp_path / "killed", "tests/tiny.yaml")
+    with started(folder, RUNS, *PROFILE) as (snakemake, _):
+        wait_for(lambda: training_jobs(cluster), "a training")
+        snakemake.send_signal(signal.SIGKILL)
+        snakemake.wait()
+    # What others do in another folder is not to be cancelled.
+    other = cluster.call("sbatch", "--parsable", "--chdir=/", "--output=/dev/null", "--wrap=exit")
+    mine = set(cluster.jobs()) - {other}
+    assert mine
+    subprocess.run(documented_command("squeue --me"), shell=True, cwd=folder, check=True)
+    wait_for(lambda: not cluster.jobs(), "an empty queue", 60)
+    assert {cluster.field(job, "JobState") for job in mine} == {"CANCELLED"}
+    assert cluster.field(other, "JobState") == "COMPLETED"
+    result = run_tool(["snakemake", RUNS, *PROFILE], folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    pd.testing.assert_frame_equal(frame(folder, RUNS), frame(tiny, RUNS))
+
+
+def test_an_allocation_that_runs_out_of_time_goes_on_later(cluster, tiny, tmp_path):
+    folder = checkout(tmp_path / "allocation", "tests/tiny.yaml")
+    binaries = Path(sys.executable).parent
+    job = cluster.call(
+        "env",
+        f"PATH={binaries}{os.pathsep}{os.environ['PATH']}",
+        "sbatch",
+        "--parsable",
+        "--cpus-per-task=1",
+        f"--chdir={folder}",
+        str(folder / "profiles/slurm/allocation.sh"),
+        RUNS,
+    )
+    log = folder / f"slurm-grokscope-{job}.log"
+    wait_for(lambda: "Job stats" in log.read_text() if log.exists() else False, "Snakemake")
+    time.sleep(1)
+    cluster.call("scancel", "--signal=USR1", "--batch", job)
+    wait_for(lambda: cluster.field(job, "JobState") == "COMPLETED", f"job {job}", 300)
+    assert cluster.field(job, "Restarts") == "1"
+    # It was not killed.
+    assert "SIGINT: running jobs are ended" in log.read_text()
+    assert "Out of time" in log.read_text()
+    pd.testing.assert_frame_equal(frame(folder, RUNS), frame(tiny, RUNS))
+    run = run_tool(["snakemake", RUNS, "--cores", "1", "--dry-run"], folder)
+    assert "Nothing to be done" in run.stdout + run.stderr
+
+
+def test_results_kept_in_a_storage_are_the_same(cluster, tiny, tmp_path):
+    # Of the cluster, only the installed packages are needed. Nothing is said to be shared but
+    # the cache of downloaded source files.
+    folder = checkout(tmp_path / "checkout", "tests/tiny.yaml")
+    storage = tmp_path / "storage"
+    options = [
+        f"--default-storage-prefix={storage}",
+        "--default-storage-provider=fs",
+        "--shared-fs-usage=source-cache",
+    ]
+    run_locally(folder, CLAIMS, *options)
+    assert not list(folder.glob("results/studies/**/*.parquet"))
+    names = [
+        str(path.relative_to(tiny))
+        for path in tiny.glob("results/**/*.parquet")
+        if "traces" not in path.parts
+    ]
+    assert CLAIMS in names
+    for name in names:
+        pd.testing.assert_frame_equal(frame(storage, name), frame(tiny, name), obj=name)
+
+
+def test_a_training_on_cuda_asks_for_a_gpu(cluster, tiny, tmp_path):
+    folder = checkout(tmp_path / "gpu", "tests/tiny.yaml")
+    # None of the nodes has one, so that SLURM itself says that it was asked.
+    options = [*PROFILE, "--retries", "0", "--config", "device=cuda"]
+    result = run_tool(["snakemake", RUNS, *options], folder)
+    output = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert re.search(r"sbatch call:\s+sbatch .* --gpus=1 ", output), output
+    assert "Requested node configuration is not available" in output or "gres" in output
+
+
+def test_a_site_can_overrule_any_key_of_the_profile():
+    # The default profile comes last, so that it would win.
+    default, slurm = (
+        yaml.safe_load((ROOT / f"profiles/{name}/profile.yaml").read_text())
+        for name in ("default", "slurm")
+    )
+    assert not default.keys() & slurm.keys()
