@@ -72,6 +72,11 @@ GRID = "studies.gai.grids.0"
         ("analysis.onset.event_threshold", 0.9, r"event_threshold: 0.9.*one of test_thresholds"),
         ("analysis.transitions.savgol_window", 50, "savgol_window: 50 is not allowed.*odd"),
         ("analysis.evaluation.lead_window", [400, 200], "lead_window.*first below the second"),
+        ("analysis.evaluation.horizons", [10, 1000], r"horizons: 10 .*above minimum_lead 10"),
+        ("analysis.evaluation.primary_horizon", 7, r"primary_horizon: 7 .*one of horizons \["),
+        (GRID + ".weight_decays", [1e-300], r"weight_decays: 1e-300 .*at most 24 digits"),
+        ("store", "~nobody-here/x", r"store: \"~nobody-here/x\" .*a user of this machine"),
+        ("store", "a\x00b", r"store: \"a\\u0000b\" is not allowed; allowed: printable"),
     ],
 )
 def test_a_mistake_is_named(path, value, message):
@@ -120,6 +125,17 @@ def test_defaults_are_filled_in_and_nothing_else_changes():
     assert completed["studies"]["gai"]["betas"] == [0.9, 0.999]
     assert completed["studies"]["gai"]["early_stop"] is None
     assert check_config(completed) == completed
+
+
+@pytest.mark.parametrize("config", [None, [], 7, "studies"])
+def test_what_is_no_mapping(config):
+    with pytest.raises(ConfigError, match="the configuration: .* is not allowed; allowed: object"):
+        check_config(config)
+
+
+def test_a_negative_zero_is_zero():
+    config = check_config(changed(GRID + ".weight_decays", [-0.0]))
+    assert repr(config["studies"]["gai"]["grids"][0]["weight_decays"]) == "[0.0]"
 
 
 def test_whole_numbers_are_integers_in_paths():

@@ -270,7 +270,7 @@ def test_the_evidence_shows_every_rule_and_the_published_window(results: Results
         *((rule, ahead) for rule in ("first alarm", "every alarm") for ahead in steps_ahead),
     ]
     recall, lead = table.rows[-1][6], table.rows[-1][-1]
-    assert re.fullmatch(r"1\.000 \(1\.000 to 1\.000\)", recall.text)
+    assert re.fullmatch(r"1\.000 \(1\.000-1\.000\)", recall.text)
     assert lead.source is not None
     assert lead.source[2] == "lead_median"
 

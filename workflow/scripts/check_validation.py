@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from grokscope.script import run
 from grokscope.validation import failures
 
 
@@ -20,4 +21,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from grokscope.script import run
 from grokscope.tables import concatenate, read_table, write_table
 
 
@@ -13,4 +14,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

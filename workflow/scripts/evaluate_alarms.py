@@ -6,6 +6,7 @@ from typing import Any
 
 from grokscope.detectors import read_scores
 from grokscope.evaluation import evaluation_tables
+from grokscope.script import run
 from grokscope.tables import read_table, write_table
 
 
@@ -21,4 +22,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -5,6 +5,7 @@ from typing import Any
 
 from grokscope.claims import claims_table, read_published
 from grokscope.claims.evidence import Evidence
+from grokscope.script import run
 from grokscope.tables import empty, read_table, write_table
 
 TABLES = ("runs", "transitions", "alarms", "rank", "phases", "evaluation", "chance")
@@ -25,4 +26,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from grokscope.script import run
 from grokscope.summary import runs_table
 from grokscope.tables import write_table
 from grokscope.trace import read_traces
@@ -16,4 +17,4 @@ def main(snakemake: Any) -> None:
 
 if __name__ == "__main__":
     # The preamble that Snakemake puts before a script defines the name.
-    main(snakemake)  # type: ignore[name-defined]
+    run(main, snakemake)  # type: ignore[name-defined]

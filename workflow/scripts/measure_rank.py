@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from grokscope.rank import rank_table
+from grokscope.script import run
 from grokscope.tables import write_table
 from grokscope.trace import read_traces
 
@@ -18,4 +19,4 @@ def main(snakemake: Any) -> None:
 
 if __name__ == "__main__":
     # The preamble that Snakemake puts before a script defines the name.
-    main(snakemake)  # type: ignore[name-defined]
+    run(main, snakemake)  # type: ignore[name-defined]

@@ -4,6 +4,7 @@ from typing import Any
 
 from grokscope.plotting import style
 from grokscope.plotting.evidence import detection_curves
+from grokscope.script import run
 from grokscope.tables import read_table
 
 
@@ -16,4 +17,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

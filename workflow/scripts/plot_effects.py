@@ -6,6 +6,7 @@ from typing import Any
 from grokscope.plotting import style
 from grokscope.plotting.phase_diagram import effects
 from grokscope.plotting.selection import of_study
+from grokscope.script import run
 from grokscope.tables import read_table
 
 
@@ -18,4 +19,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -5,6 +5,7 @@ from typing import Any
 from grokscope.plotting import style
 from grokscope.plotting.phase_diagram import choose_examples, example_curves
 from grokscope.plotting.selection import find_trace, key_of, of_study
+from grokscope.script import run
 from grokscope.tables import read_table
 from grokscope.trace import read_trace
 
@@ -21,4 +22,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -9,6 +9,7 @@ from grokscope.alarms import scores
 from grokscope.plotting import style
 from grokscope.plotting.gai import choose_run, gai_trace
 from grokscope.plotting.selection import find_trace, key_of, of_study
+from grokscope.script import run
 from grokscope.tables import read_table
 from grokscope.trace import read_trace
 
@@ -30,4 +31,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -5,6 +5,7 @@ from typing import Any
 from grokscope.plotting import style
 from grokscope.plotting.lead_lag import lags
 from grokscope.plotting.selection import of_study
+from grokscope.script import run
 from grokscope.tables import read_table
 
 
@@ -16,4 +17,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

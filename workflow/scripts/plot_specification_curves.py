@@ -5,6 +5,7 @@ from typing import Any
 from grokscope.claims import read_published
 from grokscope.plotting import style
 from grokscope.plotting.multiverse import specification_curves
+from grokscope.script import run
 from grokscope.tables import read_table
 
 
@@ -20,4 +21,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -4,6 +4,7 @@ from typing import Any
 
 from grokscope.plotting import style
 from grokscope.plotting.lead_lag import weight_norms
+from grokscope.script import run
 from grokscope.trace import read_trace
 
 
@@ -14,4 +15,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from grokscope.detectors import score_run, write_scores
+from grokscope.script import run
 from grokscope.trace import read_traces
 
 
@@ -16,4 +17,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from grokscope.files import replacing
+from grokscope.script import run
 from grokscope.study_summary import analysis_environment, study_facts, training_environment
 from grokscope.tables import read_table
 from grokscope.trace import read_trace
@@ -26,4 +27,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -7,6 +7,7 @@ from typing import Any
 from grokscope.claims import read_published
 from grokscope.files import replacing
 from grokscope.runs import RunSpec
+from grokscope.script import run
 from grokscope.tables import read_table, table_names
 from grokscope.validation import outcome, validate
 
@@ -37,4 +38,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

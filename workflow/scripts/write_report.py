@@ -7,6 +7,7 @@ from typing import Any
 from grokscope.claims import read_published
 from grokscope.files import replacing
 from grokscope.report import render_html, render_markdown, report_context
+from grokscope.script import run
 from grokscope.tables import read_table
 
 OF_RUNS = ("runs", "transitions", "alarms", "rank", "phases")
@@ -39,4 +40,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -11,14 +11,18 @@ import difflib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from grokscope.runs import expand_study
+from grokscope.runs import decimal_string, expand_study
 from grokscope.schemas import read_schema
 from grokscope.tasks import TASKS, n_train, task_parameters
+
+# Digits that a number in a path may have; file names end at 255 characters.
+MAX_DIGITS = 24
 
 
 class ConfigError(ValueError):
@@ -118,13 +122,21 @@ def _complete(value: Any, schema: Mapping[str, Any], definitions: Mapping[str, A
     kinds = schema.get("type", ())
     if "integer" in ([kinds] if isinstance(kinds, str) else kinds) and isinstance(value, float):
         return int(value)
-    return value
+    # Not -0.0, which would have another path.
+    return 0.0 if isinstance(value, float) and value == 0 else value
 
 
 def _problems_of_study(study: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """What no schema can say of a study's grids."""
     for place, grid in enumerate(settings["grids"]):
         key = f"studies.{study}.grids[{place}]"
+        for name in ("train_fractions", "weight_decays"):
+            for value in grid[name]:
+                if len(decimal_string(value)) > MAX_DIGITS:
+                    yield (
+                        f"{key}.{name}: {value} is not allowed; "
+                        f"allowed: numbers of at most {MAX_DIGITS} digits"
+                    )
         for name in grid["tasks"]:
             task = TASKS[name]
             parameters = task_parameters(settings, task)
@@ -166,12 +178,39 @@ def _problems_of_analysis(analysis: Mapping[str, Any]) -> Iterator[str]:
             f"analysis.transitions.savgol_order: {order} is not allowed; "
             f"allowed: below savgol_window {window}"
         )
-    first, last = analysis["evaluation"]["lead_window"]
+    evaluation = analysis["evaluation"]
+    first, last = evaluation["lead_window"]
     if first >= last:
         yield (
             f"analysis.evaluation.lead_window: [{first}, {last}] is not allowed; "
             "allowed: the first below the second"
         )
+    horizons, shortest = evaluation["horizons"], evaluation["minimum_lead"]
+    if min(horizons) <= shortest:
+        yield (
+            f"analysis.evaluation.horizons: {min(horizons)} is not allowed; "
+            f"allowed: above minimum_lead {shortest}"
+        )
+    if evaluation["primary_horizon"] not in horizons:
+        yield (
+            f"analysis.evaluation.primary_horizon: {evaluation['primary_horizon']} is not "
+            f"allowed; allowed: one of horizons {horizons}"
+        )
+
+
+def _problems_of_store(store: str | None) -> Iterator[str]:
+    """What no schema can say of the store's folder."""
+    if store is None:
+        return
+    # The report shows it in a block of Markdown.
+    plain = store.isprintable() and "`" not in store
+    reason = None if plain else "printable characters other than `"
+    try:
+        Path(store).expanduser()
+    except RuntimeError:
+        reason = "a folder of a user of this machine"
+    if reason is not None:
+        yield f"store: {json.dumps(store)} is not allowed; allowed: {reason}"
 
 
 def default_of(key: str) -> Any:
@@ -188,6 +227,11 @@ def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
         Listing every key that is unknown, missing, of a wrong type or out of range, every
         grid that is empty or asks for a run twice, and every fraction that leaves no sample.
     """
+    if not isinstance(config, Mapping):
+        raise ConfigError(
+            "1 problem in the configuration:\n  the configuration: "
+            f"{json.dumps(config, default=str)} is not allowed; allowed: object"
+        )
     schema = read_schema("config.schema.yaml")
     found = sorted(Draft202012Validator(schema).iter_errors(dict(config)), key=lambda e: e.path)
     problems = [line for error in found for line in _explain(error)]
@@ -198,6 +242,12 @@ def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
         for study, settings in completed["studies"].items():
             problems += _problems_of_study(study, settings)
         problems += _problems_of_analysis(completed["analysis"])
+        problems += _problems_of_store(completed["store"])
+        if completed["store"] is None and (completed["runs_per_job"] or 1) > 1:
+            problems.append(
+                f"runs_per_job: {completed['runs_per_job']} is not allowed without a store; "
+                "allowed: 1, or a folder as store"
+            )
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise ConfigError(f"{count} in the configuration:\n  " + "\n  ".join(problems))

@@ -75,7 +75,7 @@ def training_key(spec: RunSpec, device: str) -> str:
     Parameters
     ----------
     device
-        Kind of device: ``cpu`` or ``cuda``.
+        Kind of device, see :func:`grokscope.devices.choose_device`.
     """
     parts = dependencies() | {"spec": json.loads(spec.to_json()), "device": device}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

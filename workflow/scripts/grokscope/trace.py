@@ -8,10 +8,14 @@ metadata holds the run's specification and how it was made (:class:`TraceInfo`).
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,15 +23,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from grokscope.files import replacing
+from grokscope.files import BadFileError, replacing
 from grokscope.runs import RunKey, RunSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 RANK_MEASURES = ("effective", "stable", "numerical")
-_SPEC, _INFO = b"grokscope.spec", b"grokscope.info"
+_SPEC, _INFO, _DIGEST = b"grokscope.spec", b"grokscope.info", b"grokscope.digest"
+# What stands in the digest's place while the bytes are hashed.
+_NO_DIGEST = b"0" * 64
+_ENDS = ("completed", "early_stop", "diverged")
+# What may become part of a path.
+_NAME, _DECIMAL = re.compile(r"[a-z0-9_]+"), re.compile(r"\d+\.\d+")
 
 
-class TraceError(ValueError):
+class TraceError(BadFileError):
     """A trace that is damaged, of another schema, or of another run."""
 
 
@@ -45,6 +54,8 @@ class TraceInfo:
         Sizes of the training set, the test set and the model.
     device, threads, seconds, versions
         What trained it, for how long, with which libraries.
+    resumed_at : sequence of int
+        Steps from which a stopped training went on.
     """
 
     stopped: str
@@ -56,6 +67,7 @@ class TraceInfo:
     threads: int
     seconds: float
     versions: Mapping[str, str]
+    resumed_at: Sequence[int] = ()
     schema_version: int = SCHEMA_VERSION
 
 
@@ -130,17 +142,107 @@ def write_trace(
     metadata = {_SPEC: spec.to_json(), _INFO: json.dumps(asdict(info), sort_keys=True)}
     table = pa.Table.from_arrays(arrays, schema=schema.with_metadata(metadata))
     with replacing(path) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            use_dictionary=["seed"],
-            column_encoding={
-                field.name: "DELTA_BINARY_PACKED" if field.name == "step" else "BYTE_STREAM_SPLIT"
-                for field in schema
-                if field.name != "seed"
-            },
+        write_sealed(table, temporary)
+
+
+def write_sealed(table: pa.Table, path: Path) -> None:
+    """Write a table with the digest of its file's bytes, hashed with zeros for the digest."""
+    plain = {"step": "DELTA_BINARY_PACKED"}
+    with pq.ParquetWriter(
+        path,
+        table.schema,
+        compression="zstd",
+        use_dictionary=["seed"],
+        column_encoding={
+            name: plain.get(name, "BYTE_STREAM_SPLIT")
+            for name in table.column_names
+            if name != "seed"
+        },
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_DIGEST: _NO_DIGEST})
+    data = path.read_bytes()
+    # The metadata stand at the file's end.
+    place = data.rindex(_NO_DIGEST)
+    digest = hashlib.sha256(data).hexdigest().encode()
+    path.write_bytes(data[:place] + digest + data[place + len(digest) :])
+
+
+def _check_digest(data: bytes, metadata: Mapping[bytes, bytes]) -> None:
+    """Refuse a file in which any byte is another than was written."""
+    digest = metadata.get(_DIGEST, b"")
+    place = data.rfind(digest) if len(digest) == len(_NO_DIGEST) else -1
+    if place < 0:
+        raise TraceError("has no digest")
+    whole = data[:place] + _NO_DIGEST + data[place + len(digest) :]
+    if hashlib.sha256(whole).hexdigest().encode() != digest:
+        raise TraceError("its bytes are not those that were written")
+
+
+def _check_names(spec: RunSpec) -> None:
+    """Refuse a specification that no configuration asks for, as its key may become a path."""
+    names = all(_NAME.fullmatch(name) for name in (spec.study, spec.task))
+    decimals = (spec.train_fraction, spec.weight_decay)
+    if not names or not all(_DECIMAL.fullmatch(value) for value in decimals):
+        raise TraceError("has a specification that cannot be")
+
+
+def _check_info(info: TraceInfo, spec: RunSpec, n_rows: int) -> None:
+    """Refuse facts that no training states, and rows that are too few or too many."""
+    counts = (info.n_train, info.n_test, info.n_parameters, info.threads)
+    if (
+        info.stopped not in _ENDS
+        or not all(isinstance(count, int) and count > 0 for count in counts)
+        or not isinstance(info.device, str)
+        or not isinstance(info.seconds, int | float)
+        or not 0 <= info.seconds < math.inf
+        or not isinstance(info.versions, Mapping)
+        or not all(isinstance(value, str) for value in info.versions.values())
+        or (info.diverged_step is None) != (info.stopped != "diverged")
+    ):
+        raise TraceError("says of its training what cannot be")
+    rows = {
+        "completed": n_rows == spec.steps + 1,
+        "early_stop": spec.early_stop is not None and 0 < n_rows <= spec.steps,
+        "diverged": n_rows == info.diverged_step and n_rows <= spec.steps,
+    }
+    if not rows[info.stopped]:
+        raise TraceError(f"has {n_rows} rows, which does not fit {info.stopped}")
+
+
+def _wrong_column(frame: pd.DataFrame, spec: RunSpec) -> str | None:
+    """A column with a value where there can be none, or none where there must be one."""
+    steps = np.arange(len(frame))
+    tested = (steps % spec.test_every == 0) | (steps == spec.steps)
+    ranked = np.zeros(len(frame), bool)
+    if spec.rank_every is not None:
+        ranked = steps % spec.rank_every == 0
+    symbolic = spec.encoding != "scalar"
+    for name in frame.columns.difference(["step", "seed"]):
+        values = frame[name].to_numpy()
+        there = ~np.isnan(values)
+        needed = np.ones(len(frame), bool)
+        if name.startswith("test_") or name == "softmax_collapse":
+            needed = tested
+        elif "_rank_" in name:
+            needed = ranked
+        # R² of one sample or of equal targets, softmax of a regression and some ranks of a
+        # zero matrix are undefined.
+        undefined = name.startswith(("effective", "stable")) or (
+            not symbolic and (name.endswith("_metric") or name == "softmax_collapse")
         )
+        # The last row of a run that was stopped may have been evaluated for being the last.
+        beyond = there & ~needed & (steps < len(frame) - 1)
+        share = (name.endswith("_metric") and symbolic) or name == "softmax_collapse"
+        if (
+            beyond.any()
+            or (needed & ~there).any() > undefined
+            or np.isinf(values).any()
+            or ("_norm" in name and (values < 0).any())
+            or (share and ((values < 0) | (values > 1)).any())
+        ):
+            return str(name)
+    return None
 
 
 def read_trace(
@@ -162,40 +264,56 @@ def read_trace(
     Raises
     ------
     TraceError
-        Naming the file, if it cannot be read, has another schema or another specification,
-        or if its steps are not 0, 1, 2, ...
+        Naming the file, if it cannot be read, if any of its bytes is not that which was
+        written, if it has another schema or another specification, or if its rows are not
+        those of a training: steps 0, 1, 2, ..., values at their cadence, none elsewhere.
     """
     try:
+        # Read once: what is checked is what is used.
+        data = Path(path).read_bytes()
         # Not read_table: that would parse "task=..." in the path into columns.
-        file = pq.ParquetFile(path)
-        metadata = file.schema_arrow.metadata or {}
+        file = pq.ParquetFile(pa.BufferReader(data))
+        metadata = file.metadata.metadata or {}
         spec = RunSpec.from_json(metadata[_SPEC].decode())
         values: dict[str, Any] = json.loads(metadata[_INFO])
         if values.get("schema_version") != SCHEMA_VERSION:
             raise TraceError(
-                f"{path}: trace schema version {values.get('schema_version')}, "
+                f"trace schema version {values.get('schema_version')}, "
                 f"this code reads version {SCHEMA_VERSION}; delete the file to train it again"
             )
-        info = TraceInfo(**values)
-        if not file.schema_arrow.remove_metadata().equals(trace_schema(spec)):
-            raise TraceError(f"{path}: columns differ from the trace schema of its specification")
+        _check_digest(data, metadata)
+        if expected is not None and spec != expected:
+            have, want = asdict(spec), asdict(expected)
+            differing = [name for name in want if have[name] != want[name]]
+            raise TraceError(
+                "trace of another specification: "
+                + ", ".join(f"{name} is {have[name]!r}, not {want[name]!r}" for name in differing)
+            )
+        _check_names(spec)
+        info = TraceInfo(**(values | {"resumed_at": tuple(values["resumed_at"])}))
+        n_rows = file.metadata.num_rows
+        _check_info(info, spec, n_rows)
+        # The depth first: a schema of a forged one may have no end.
+        if spec.depth > len(file.schema_arrow) or not file.schema_arrow.remove_metadata().equals(
+            trace_schema(spec)
+        ):
+            raise TraceError("columns differ from the trace schema of its specification")
         frame = file.read(columns).to_pandas()
         steps = file.read(["step"])["step"].to_numpy()
-    except TraceError:
-        raise
+        seeds = file.read(["seed"])["seed"].to_numpy()
+    except TraceError as error:
+        raise TraceError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise TraceError(f"{path}: no such trace") from None
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise TraceError(f"{path}: not a readable trace ({error})") from error
-    if expected is not None and spec != expected:
-        have, want = asdict(spec), asdict(expected)
-        differing = [name for name in want if have[name] != want[name]]
-        raise TraceError(
-            f"{path}: trace of another specification: "
-            + ", ".join(f"{name} is {have[name]!r}, not {want[name]!r}" for name in differing)
-        )
-    if not np.array_equal(steps, np.arange(len(steps))):
+    if not np.array_equal(steps, np.arange(n_rows)):
         raise TraceError(f"{path}: steps are not 0, 1, 2, ... without gaps")
+    if not (seeds == spec.seed).all():
+        raise TraceError(f"{path}: the column seed is not that of its specification")
+    wrong = _wrong_column(frame, spec)
+    if wrong is not None:
+        raise TraceError(f"{path}: column {wrong}: a value is missing, or one cannot be")
     return Trace(spec, info, frame)
 
 

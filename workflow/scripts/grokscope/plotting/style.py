@@ -24,6 +24,8 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from grokscope.files import replacing
+
 STYLE_FILE = Path(__file__).with_name("grokscope.mplstyle")
 PNG_DPI = 150
 NOTE_SIZE = 8
@@ -184,8 +186,10 @@ def save(
 
     The same figure gives the same bytes: Snakemake's checksums then see that nothing changed.
     """
-    figure.savefig(png_path, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    figure.savefig(svg_path, format="svg", metadata={"Date": None, "Creator": None})
+    with replacing(png_path) as temporary:
+        figure.savefig(temporary, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    with replacing(svg_path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
     figure.clear()
 
 

@@ -1,0 +1,155 @@
+"""Signals and second calls: a clean end, nothing to clear up, one owner at a time."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from faults import TINY, count, end, finish, jobs, said, start, tables
+from grokscope.workdir import InUseError, claim, clear_stale_lock, stop_orphans
+from project import run_tool
+
+slow = pytest.mark.slow
+
+
+def wait_for_job(process):
+    """The first job that is seen to run."""
+    while process.poll() is None:
+        if running := jobs(process):
+            return running[0]
+        time.sleep(0.02)
+    raise AssertionError("no job was seen")
+
+
+@slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda it: it.name)
+def test_a_signal_ends_the_call_and_its_jobs(checkout, number):
+    """The signal goes to Snakemake alone, as from a batch system or a service manager."""
+    rng = random.Random(number)
+    for time_no in range(max(count("SIGNALS") // 2, 1)):
+        process = start(checkout, "--forceall")
+        try:
+            wait_for_job(process)
+            time.sleep(rng.uniform(0, 3))
+            running = jobs(process)
+            process.send_signal(number)
+            # Snakemake 9.27 by itself waits for ever in every second case.
+            status = process.wait(60)
+        finally:
+            end(process)
+        text = said(checkout)
+        assert status == 1, (time_no, text)
+        assert f"{number.name}: running jobs are ended; the same command goes on." in text
+        assert "Traceback" not in text, text
+        assert not any(job.is_running() for job in running)
+        assert not list(checkout.glob(".snakemake/locks/*"))
+    finish(checkout)
+    assert tables(checkout)
+
+
+@slow
+def test_the_second_call_says_that_there_is_a_first(checkout):
+    first = start(checkout, wanted=["phase_diagram"])
+    call = ["snakemake", "lead_lag", "--cores", "1", "--configfile", str(TINY)]
+    try:
+        wait_for_job(first)
+        for before in ([], ["snakemake", "--unlock", "--configfile", str(TINY)]):
+            # Not even if the user was told to unlock.
+            if before:
+                run_tool(before, checkout)
+            second = run_tool(call, checkout)
+            told = second.stdout + second.stderr
+            assert second.returncode == 1, told
+            assert f"snakemake (process {first.pid} on " in told
+            assert "works in" in told
+            assert "Traceback" not in told
+        # To look at the plan disturbs nobody, and is allowed.
+        look = run_tool([*call, "-n"], checkout)
+        assert look.returncode == 0, look.stdout + look.stderr
+        assert first.poll() is None
+        first.send_signal(signal.SIGINT)
+        assert first.wait(60) == 1
+    finally:
+        end(first)
+
+
+def child(function):
+    """Run a function in a process of its own, which then waits; its id."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            function()
+            os.write(write, b"x")
+            time.sleep(600)
+        finally:
+            os._exit(1)
+    os.close(write)
+    assert os.read(read, 1) == b"x"
+    os.close(read)
+    return pid
+
+
+@pytest.fixture
+def state(tmp_path):
+    """A directory as a killed Snakemake leaves it."""
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks/0.input.lock").write_text("results/a\n")
+    return tmp_path
+
+
+def test_a_lock_whose_owner_lives_stays(state):
+    owner = child(lambda: claim(state))
+    try:
+        for refused in (clear_stale_lock, claim):
+            with pytest.raises(InUseError, match=rf"process {owner} on .* works in"):
+                refused(state)
+        assert list(state.glob("locks/*"))
+    finally:
+        os.kill(owner, signal.SIGKILL)
+        os.waitpid(owner, 0)
+    assert clear_stale_lock(state) == [state / "locks/0.input.lock"]
+    assert not list(state.glob("locks/*"))
+
+
+def test_nothing_is_made_where_nothing_is_stale(tmp_path):
+    assert clear_stale_lock(tmp_path / "none") == []
+    assert not (tmp_path / "none").exists()
+
+
+def test_orphans_are_stopped_and_other_jobs_are_not(tmp_path):
+    code = "import time; time.sleep(600)"
+    scripts = {}
+    for name in ("mine", "other"):
+        folder = tmp_path / name / ".snakemake/scripts"
+        folder.mkdir(parents=True)
+        scripts[name] = folder / "job.train_run.py"
+        scripts[name].write_text(code)
+    # Started by a process that then dies, as Snakemake's jobs are.
+    pids = {}
+    for name, script in scripts.items():
+        shell = psutil.Popen(
+            ["sh", "-c", f"python3 {script} 1>&2 & echo $!"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        pids[name] = int(shell.stdout.readline())
+        shell.wait()
+        shell.stdout.close()
+    try:
+        deadline = time.time() + 30
+        while time.time() < deadline and not all(
+            "train_run" in " ".join(psutil.Process(pid).cmdline()) for pid in pids.values()
+        ):
+            time.sleep(0.05)
+        assert stop_orphans(tmp_path / "mine/.snakemake") == [pids["mine"]]
+        assert psutil.Process(pids["other"]).status() != psutil.STATUS_ZOMBIE
+        assert stop_orphans(tmp_path / "mine/.snakemake") == []
+    finally:
+        for pid in pids.values():
+            if psutil.pid_exists(pid):
+                os.kill(pid, signal.SIGKILL)

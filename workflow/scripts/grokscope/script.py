@@ -1,0 +1,44 @@
+"""Scripts: started by Snakemake, and ended with one line where it is not the code that fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from grokscope.files import BadFileError, WriteError
+
+# The disk is full, read-only or closed to this user.
+_REFUSALS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+)
+
+
+def run(main: Callable[[Any], object], snakemake: Any) -> None:
+    """Call a script's function; end with one line if a file is damaged or cannot be written.
+
+    Any other error is a fault of the code, and keeps its traceback.
+
+    Parameters
+    ----------
+    snakemake
+        The object that Snakemake gives every script.
+    """
+    try:
+        main(snakemake)
+    except (BadFileError, WriteError) as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        # Where no file is named, it was one that was open: the log.
+        path = error.filename or snakemake.log[0]
+        sys.exit(f"error: {path}: {os.strerror(error.errno)}")
