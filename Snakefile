@@ -44,7 +44,10 @@ except ConfigError as error:
 for name in ("store", "device", "tf32"):
     config[name] = plan.config[name]
 
-write_stamps("results/code")
+try:
+    write_stamps("results/code")
+except OSError as error:
+    raise WorkflowError(str(error)) from None
 show_time_left(workflow.logger_manager.plugin_handlers)
 show_executor_messages(workflow.logger_manager.plugin_handlers)
 

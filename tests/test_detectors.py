@@ -60,6 +60,9 @@ def noisy_trace(n_rows=1201, seed=0, **spec):
         name: np.exp(rng.normal(0, 0.05, n_rows).cumsum())
         for name in make_trace(spec).frame.columns.drop(["step", "seed"])
     }
+    for name in ("train_metric", "test_metric", "softmax_collapse"):
+        # Shares.
+        columns[name] /= columns[name].max()
     return make_trace(spec, **columns)
 
 

@@ -77,6 +77,7 @@ def test_kills_at_random_moments(untouched, tmp_path):
         tally[kind] += kills
         print(f"call {calls}: {kills} kills of {kind}, status {status}", flush=True)
         where = f"seed {seed}, call {calls} ({kind}, {kills} kills)\n{said(folder)}"
+        assert kills or status == 0, where
         assert "Traceback" not in said(folder) or kind == "job", where
         for path, written in (kept | whole).items():
             assert path.stat().st_mtime_ns == written, f"{path} was made again; {where}"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from grokscope.devices import DeviceError
 from grokscope.files import BadFileError, WriteError
 
 # The disk is full, read-only or closed to this user.
@@ -23,7 +24,8 @@ _REFUSALS = (
 
 
 def run(main: Callable[[Any], object], snakemake: Any) -> None:
-    """Call a script's function; end with one line if a file is damaged or cannot be written.
+    """Call a script's function; end with one line if a file is damaged or cannot be written, or
+    a device is missing.
 
     Any other error is a fault of the code, and keeps its traceback.
 
@@ -34,7 +36,7 @@ def run(main: Callable[[Any], object], snakemake: Any) -> None:
     """
     try:
         main(snakemake)
-    except (BadFileError, WriteError) as error:
+    except (BadFileError, WriteError, DeviceError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         if error.errno not in _REFUSALS:

@@ -29,7 +29,7 @@ from typing import Any
 from grokscope.files import replacing
 from grokscope.provenance import code_hashes
 from grokscope.runs import RunSpec
-from grokscope.trace import SCHEMA_VERSION, Trace, TraceError, read_trace, trace_schema
+from grokscope.trace import SCHEMA_VERSION, TraceError, check_trace, trace_schema
 
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<content>[0-9a-f]{64})\.parquet")
 _CHUNK = 1 << 20
@@ -107,8 +107,8 @@ class Entry:
         """When the entry was kept or last taken (seconds since 1970)."""
         return self.path.stat().st_mtime
 
-    def check(self, path: Path | None = None, expected: RunSpec | None = None) -> Trace:
-        """The trace, if its bytes are those that the name states, and of the specification.
+    def check(self, path: Path | None = None, expected: RunSpec | None = None) -> RunSpec:
+        """The specification, if the bytes are those that the name states, and of a trace of it.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Entry:
         path = path or self.path
         if content_hash(path) != self.content:
             raise StoreError("its bytes are not those that its name states")
-        return read_trace(path, expected)
+        return check_trace(path, expected)[0]
 
 
 class TraceStore:
@@ -201,7 +201,7 @@ class TraceStore:
         TraceError
             If `trace` is not one of `spec`.
         """
-        read_trace(trace, spec)
+        check_trace(trace, spec)
         key = training_key(spec, device)
         entry = Entry(self.root / key[:2] / f"{key}-{content_hash(trace)}.parquet")
         with replacing(entry.path) as temporary:

@@ -16,15 +16,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from grokscope.files import BadFileError, replacing
 from grokscope.runs import RunKey, RunSpec
+
+if TYPE_CHECKING:
+    # A training job needs no data frame, and pandas takes a third of a second to import.
+    import pandas as pd
 
 SCHEMA_VERSION = 3
 RANK_MEASURES = ("effective", "stable", "numerical")
@@ -210,18 +213,18 @@ def _check_info(info: TraceInfo, spec: RunSpec, n_rows: int) -> None:
         raise TraceError(f"has {n_rows} rows, which does not fit {info.stopped}")
 
 
-def _wrong_column(frame: pd.DataFrame, spec: RunSpec) -> str | None:
+def _wrong_column(table: pa.Table, spec: RunSpec) -> str | None:
     """A column with a value where there can be none, or none where there must be one."""
-    steps = np.arange(len(frame))
+    steps = np.arange(len(table))
     tested = (steps % spec.test_every == 0) | (steps == spec.steps)
-    ranked = np.zeros(len(frame), bool)
+    ranked = np.zeros(len(table), bool)
     if spec.rank_every is not None:
         ranked = steps % spec.rank_every == 0
     symbolic = spec.encoding != "scalar"
-    for name in frame.columns.difference(["step", "seed"]):
-        values = frame[name].to_numpy()
+    for name in sorted(set(table.column_names) - {"step", "seed"}):
+        values = table[name].to_numpy()
         there = ~np.isnan(values)
-        needed = np.ones(len(frame), bool)
+        needed = np.ones(len(table), bool)
         if name.startswith("test_") or name == "softmax_collapse":
             needed = tested
         elif "_rank_" in name:
@@ -232,7 +235,7 @@ def _wrong_column(frame: pd.DataFrame, spec: RunSpec) -> str | None:
             not symbolic and (name.endswith("_metric") or name == "softmax_collapse")
         )
         # The last row of a run that was stopped may have been evaluated for being the last.
-        beyond = there & ~needed & (steps < len(frame) - 1)
+        beyond = there & ~needed & (steps < len(table) - 1)
         share = (name.endswith("_metric") and symbolic) or name == "softmax_collapse"
         if (
             beyond.any()
@@ -243,6 +246,64 @@ def _wrong_column(frame: pd.DataFrame, spec: RunSpec) -> str | None:
         ):
             return str(name)
     return None
+
+
+def check_trace(
+    path: str | os.PathLike[str],
+    expected: RunSpec | None = None,
+    columns: list[str] | None = None,
+) -> tuple[RunSpec, TraceInfo, pa.Table]:
+    """What :func:`read_trace` reads, without its data frame; the same arguments and errors."""
+    try:
+        # Read once: what is checked is what is used.
+        data = Path(path).read_bytes()
+        # Not read_table: that would parse "task=..." in the path into columns.
+        file = pq.ParquetFile(pa.BufferReader(data))
+        metadata = file.metadata.metadata or {}
+        spec = RunSpec.from_json(metadata[_SPEC].decode())
+        values: dict[str, Any] = json.loads(metadata[_INFO])
+        if values.get("schema_version") != SCHEMA_VERSION:
+            raise TraceError(
+                f"trace schema version {values.get('schema_version')}, "
+                f"this code reads version {SCHEMA_VERSION}; delete the file to train it again"
+            )
+        _check_digest(data, metadata)
+        # Others would be read by others: pandas, for one, has its own.
+        if unknown := set(metadata) - {_SPEC, _INFO, _DIGEST, b"ARROW:schema"}:
+            raise TraceError(f"has metadata that no trace has: {sorted(unknown)}")
+        if expected is not None and spec != expected:
+            have, want = asdict(spec), asdict(expected)
+            differing = [name for name in want if have[name] != want[name]]
+            raise TraceError(
+                "trace of another specification: "
+                + ", ".join(f"{name} is {have[name]!r}, not {want[name]!r}" for name in differing)
+            )
+        _check_names(spec)
+        info = TraceInfo(**(values | {"resumed_at": tuple(values["resumed_at"])}))
+        n_rows = file.metadata.num_rows
+        _check_info(info, spec, n_rows)
+        # The depth first: a schema of a forged one may have no end.
+        if spec.depth > len(file.schema_arrow) or not file.schema_arrow.remove_metadata().equals(
+            trace_schema(spec)
+        ):
+            raise TraceError("columns differ from the trace schema of its specification")
+        table = file.read(columns)
+        steps = file.read(["step"])["step"].to_numpy()
+        seeds = file.read(["seed"])["seed"].to_numpy()
+    except TraceError as error:
+        raise TraceError(f"{path}: {error}") from None
+    except FileNotFoundError:
+        raise TraceError(f"{path}: no such trace") from None
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TraceError(f"{path}: not a readable trace ({error})") from error
+    if not np.array_equal(steps, np.arange(n_rows)):
+        raise TraceError(f"{path}: steps are not 0, 1, 2, ... without gaps")
+    if not (seeds == spec.seed).all():
+        raise TraceError(f"{path}: the column seed is not that of its specification")
+    wrong = _wrong_column(table, spec)
+    if wrong is not None:
+        raise TraceError(f"{path}: column {wrong}: a value is missing, or one cannot be")
+    return spec, info, table
 
 
 def read_trace(
@@ -268,53 +329,8 @@ def read_trace(
         written, if it has another schema or another specification, or if its rows are not
         those of a training: steps 0, 1, 2, ..., values at their cadence, none elsewhere.
     """
-    try:
-        # Read once: what is checked is what is used.
-        data = Path(path).read_bytes()
-        # Not read_table: that would parse "task=..." in the path into columns.
-        file = pq.ParquetFile(pa.BufferReader(data))
-        metadata = file.metadata.metadata or {}
-        spec = RunSpec.from_json(metadata[_SPEC].decode())
-        values: dict[str, Any] = json.loads(metadata[_INFO])
-        if values.get("schema_version") != SCHEMA_VERSION:
-            raise TraceError(
-                f"trace schema version {values.get('schema_version')}, "
-                f"this code reads version {SCHEMA_VERSION}; delete the file to train it again"
-            )
-        _check_digest(data, metadata)
-        if expected is not None and spec != expected:
-            have, want = asdict(spec), asdict(expected)
-            differing = [name for name in want if have[name] != want[name]]
-            raise TraceError(
-                "trace of another specification: "
-                + ", ".join(f"{name} is {have[name]!r}, not {want[name]!r}" for name in differing)
-            )
-        _check_names(spec)
-        info = TraceInfo(**(values | {"resumed_at": tuple(values["resumed_at"])}))
-        n_rows = file.metadata.num_rows
-        _check_info(info, spec, n_rows)
-        # The depth first: a schema of a forged one may have no end.
-        if spec.depth > len(file.schema_arrow) or not file.schema_arrow.remove_metadata().equals(
-            trace_schema(spec)
-        ):
-            raise TraceError("columns differ from the trace schema of its specification")
-        frame = file.read(columns).to_pandas()
-        steps = file.read(["step"])["step"].to_numpy()
-        seeds = file.read(["seed"])["seed"].to_numpy()
-    except TraceError as error:
-        raise TraceError(f"{path}: {error}") from None
-    except FileNotFoundError:
-        raise TraceError(f"{path}: no such trace") from None
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TraceError(f"{path}: not a readable trace ({error})") from error
-    if not np.array_equal(steps, np.arange(n_rows)):
-        raise TraceError(f"{path}: steps are not 0, 1, 2, ... without gaps")
-    if not (seeds == spec.seed).all():
-        raise TraceError(f"{path}: the column seed is not that of its specification")
-    wrong = _wrong_column(frame, spec)
-    if wrong is not None:
-        raise TraceError(f"{path}: column {wrong}: a value is missing, or one cannot be")
-    return Trace(spec, info, frame)
+    spec, info, table = check_trace(path, expected, columns)
+    return Trace(spec, info, table.to_pandas())
 
 
 def read_traces(paths: Sequence[str | os.PathLike[str]], specs: str) -> Iterator[Trace]:
