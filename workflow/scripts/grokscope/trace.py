@@ -287,9 +287,10 @@ def check_trace(
             trace_schema(spec)
         ):
             raise TraceError("columns differ from the trace schema of its specification")
-        table = file.read(columns)
-        steps = file.read(["step"])["step"].to_numpy()
-        seeds = file.read(["seed"])["seed"].to_numpy()
+        # One thread a job; a pool of threads may still end while the process does.
+        table = file.read(columns, use_threads=False)
+        facts = file.read(["step", "seed"], use_threads=False)
+        steps, seeds = facts["step"].to_numpy(), facts["seed"].to_numpy()
     except TraceError as error:
         raise TraceError(f"{path}: {error}") from None
     except FileNotFoundError:
@@ -330,7 +331,7 @@ def read_trace(
         those of a training: steps 0, 1, 2, ..., values at their cadence, none elsewhere.
     """
     spec, info, table = check_trace(path, expected, columns)
-    return Trace(spec, info, table.to_pandas())
+    return Trace(spec, info, table.to_pandas(use_threads=False))
 
 
 def read_traces(paths: Sequence[str | os.PathLike[str]], specs: str) -> Iterator[Trace]:
