@@ -201,7 +201,9 @@ class Cluster:
     def kill_node(self, node: str) -> None:
         """SIGKILL to a node's daemon and to everything that it runs, as if it lost power."""
         steps = tuple(f"slurmstepd: [{job}." for job in self.jobs(f"--nodelist={node}"))
-        self.daemons.pop(node).kill()
+        daemon = self.daemons.pop(node)
+        daemon.kill()
+        daemon.wait()
         doomed = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -226,6 +228,7 @@ class Cluster:
                     daemon.wait(20)
                 except subprocess.TimeoutExpired:
                     daemon.kill()
+                    daemon.wait()
             CONFIGURATION.unlink(missing_ok=True)
 
     def logs(self) -> str:
