@@ -13,6 +13,14 @@ from grokscope.runs import RunSpec
 from grokscope.tasks import ScalarSamples, make_dataset
 
 
+def autograd_gradient(network: "Network") -> Tensor:
+    """The gradient that a backward pass left, flat as parameters lie in a batch."""
+    parts = [embedding.weight.grad for embedding in network.embeddings]
+    for linear in network.linears:
+        parts += [linear.weight.grad.T, linear.bias.grad]
+    return torch.cat([part.reshape(-1) for part in parts])
+
+
 class Network(nn.Module):
     def __init__(self, spec: RunSpec) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ from grokscope.engines.base import MAX_ROWS, Columns, weight_ranks
 from grokscope.engines.cpu import CpuEngine
 from grokscope.engines.cuda import CudaEngine, gram_singular_values
 from grokscope.tasks import make_dataset
-from reference import Network
+from reference import Network, autograd_gradient
 from test_training import KINDS, spec_of
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -31,14 +31,6 @@ on_devices = pytest.mark.parametrize("device", DEVICES)
 
 def engine_of(specs, device="cpu", **options):
     return CudaEngine(specs, [make_dataset(spec) for spec in specs], device=device, **options)
-
-
-def autograd_gradient(network):
-    """Flat, as parameters lie in a batch."""
-    parts = [embedding.weight.grad for embedding in network.embeddings]
-    for linear in network.linears:
-        parts += [linear.weight.grad.T, linear.bias.grad]
-    return torch.cat([part.reshape(-1) for part in parts])
 
 
 def run(engine, first, last, *, test_every=10, rank_every=None):

@@ -11,7 +11,7 @@ from grokscope.engines.cpu import TILE_ROWS, CpuEngine
 from grokscope.model import Shape, initial_parameters
 from grokscope.tasks import TASKS, make_dataset
 from grokscope.training import settled_step, train
-from reference import Network, train_reference
+from reference import Network, autograd_gradient, train_reference
 from synthetic import make_spec
 
 KINDS = {
@@ -66,12 +66,7 @@ def test_gradients_equal_autograd(kind, depth, tile_rows):
         assert test_loss[run].item() == pytest.approx(want_test.item(), rel=1e-10)
         assert metric[run].item() == pytest.approx(want_metric, rel=1e-10)
         assert test_metric[run].item() == pytest.approx(want_test_metric, rel=1e-10)
-        parts = []
-        if spec.encoding == "embedding":
-            parts += [e.weight.grad for e in network.embeddings]
-        for linear in network.linears:
-            parts += [linear.weight.grad.T, linear.bias.grad]
-        expected = torch.cat([part.reshape(-1) for part in parts])
+        expected = autograd_gradient(network)
         found = engine.gradients.flat[run]
         assert (found - expected).norm() <= 1e-10 * expected.norm()
         # Layer by layer too: a small layer must not hide behind a large one.
@@ -252,10 +247,7 @@ def test_a_confident_network_loses_no_gradient():
     logits = network(network.inputs(network.data.train, torch.float32)).detach()
     assert (logits.max(1).values - logits.min(1).values).max() > 200
     assert loss.item() == pytest.approx(want.item(), rel=1e-5)
-    parts = []
-    for linear in network.linears:
-        parts += [linear.weight.grad.T.reshape(-1), linear.bias.grad]
-    expected = torch.cat(parts)
+    expected = autograd_gradient(network)
     assert (engine.gradients.flat[0] - expected).norm() <= 1e-5 * expected.norm()
 
 

@@ -151,7 +151,7 @@ class Parameters:
     Attributes
     ----------
     flat : (R, n_parameters) tensor
-    weights, biases : lists of (R, in, out) and (R, 1, out) tensors, layers 1 .. depth
+    weights : list of (R, in, out) tensors, layers 1 .. depth
     embedding : (R, 2 n_symbols, embedding_dim) tensor or None
     """
 
@@ -160,7 +160,6 @@ class Parameters:
         self.flat = flat[:, : shape.n_parameters]
         self.embedding: Tensor | None = None
         self.weights: list[Tensor] = []
-        self.biases: list[Tensor] = []
         for layer, (start, stop) in shape.segments().items():
             if layer == 0:
                 part = self.flat[:, start:stop]
@@ -169,7 +168,6 @@ class Parameters:
             n_in, n_out = shape.sizes[layer - 1], shape.sizes[layer]
             bias = shape.bias_offset(layer)
             self.weights.append(self.flat[:, start:bias].view(n_runs, n_in, n_out))
-            self.biases.append(self.flat[:, bias:stop].unsqueeze(1))
 
 
 def total_squares(arrays: dict[str, NDArray[np.generic]]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import grokscope
 from grokscope.checkpoint import Checkpoint, Snapshot
 from grokscope.engines import make_engine
-from grokscope.engines.base import MAX_ROWS, Columns
+from grokscope.engines.base import MAX_ROWS, Columns, select_runs
 from grokscope.runs import RunSpec
 from grokscope.tasks import Dataset, make_dataset
 from grokscope.trace import TraceInfo
@@ -254,7 +254,10 @@ def _train(
         )
     states = [snapshot.state for snapshot in snapshots.values() if snapshot is not None]
     if states:
-        stacked = {name: np.stack([state[name] for state in states]) for name in states[0]}
+        stacked = {
+            name: np.concatenate([state[name] for state in states])
+            for name in states[0].keys() - {"updates"}
+        }
         engine.restore(stacked | {"updates": states[0]["updates"]})
     begin = next(iter(runs.values())).n_rows
     while runs:
@@ -300,13 +303,11 @@ def _train(
         if runs and checkpoints and now - saved >= checkpoint_seconds:
             saved = now
             state = engine.state()
-            updates = state.pop("updates")
             for i, (place, run) in enumerate(runs.items()):
                 checkpoints[place].save(
                     Snapshot(
                         log=run.log[: run.n_rows],
-                        state={name: values[i] for name, values in state.items()}
-                        | {"updates": updates},
+                        state=select_runs(state, [i]),
                         resumed_at=run.resumed_at,
                         seconds=run.seconds_before + now - started,
                     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -91,6 +92,23 @@ class Engine(Protocol):
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on from a state, bit by bit as the engine that it was taken from."""
+
+
+def select_runs(
+    state: Mapping[str, NDArray[np.generic]], places: Sequence[int]
+) -> dict[str, NDArray[np.generic]]:
+    """The part of an :meth:`Engine.state` that is of some runs, in this order."""
+    # The number of updates is the same for all.
+    return {
+        name: values if name == "updates" else values[list(places)]
+        for name, values in state.items()
+    }
+
+
+def cut_rows(n: int, most: int) -> list[tuple[int, int]]:
+    """First and last-plus-one row of tiles of nearly equal size, of at most `most` rows."""
+    edges = np.linspace(0, n, -(-n // most) + 1).astype(int).tolist()
+    return list(pairwise(edges))
 
 
 def weight_ranks(

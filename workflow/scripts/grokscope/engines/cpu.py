@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -17,7 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grokscope.engines import kernels
-from grokscope.engines.base import ADAM_EPS, MAX_ROWS, Columns, weight_ranks
+from grokscope.engines.base import (
+    ADAM_EPS,
+    MAX_ROWS,
+    Columns,
+    cut_rows,
+    select_runs,
+    weight_ranks,
+)
 from grokscope.model import Parameters, Shape, arrays_of, initial_parameters, total_squares
 from grokscope.runs import RunSpec
 from grokscope.tasks import Dataset
@@ -167,8 +173,7 @@ class CpuEngine:
     def _cut(self, arrays: Mapping[str, NDArray[np.generic]]) -> list[_Tile]:
         """Cut the data of all runs into tiles of nearly equal size."""
         n = next(iter(arrays.values())).shape[1]
-        edges = np.linspace(0, n, -(-n // self._rows) + 1).astype(int)
-        return [self._tile(arrays, int(start), int(stop)) for start, stop in pairwise(edges)]
+        return [self._tile(arrays, start, stop) for start, stop in cut_rows(n, self._rows)]
 
     def _tile(self, arrays: Mapping[str, NDArray[np.generic]], start: int, stop: int) -> _Tile:
         n = stop - start
@@ -367,7 +372,5 @@ class CpuEngine:
             dtype=self._dtype,
             tile_rows=self._tile_rows,
         )
-        state = self.state()
-        updates = state.pop("updates")
-        other.restore({n: v[list(places)] for n, v in state.items()} | {"updates": updates})
+        other.restore(select_runs(self.state(), places))
         return other

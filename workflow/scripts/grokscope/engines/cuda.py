@@ -28,7 +28,6 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -36,7 +35,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from grokscope.engines.base import ADAM_EPS, MAX_ROWS, Columns, weight_ranks
+from grokscope.engines.base import (
+    ADAM_EPS,
+    MAX_ROWS,
+    Columns,
+    cut_rows,
+    select_runs,
+    weight_ranks,
+)
 from grokscope.model import Parameters, Shape, arrays_of, initial_parameters, total_squares
 from grokscope.runs import RunSpec
 from grokscope.tasks import Dataset
@@ -245,10 +251,9 @@ class CudaEngine:
         """Training or test data in tiles of nearly equal size."""
         arrays = arrays_of(self._datasets, part)
         n = next(iter(arrays.values())).shape[1]
-        edges = np.linspace(0, n, -(-n // self._tile_rows) + 1).astype(int)
         return [
             self._tile({name: values[:, a:b] for name, values in arrays.items()}, part == "train")
-            for a, b in pairwise(edges)
+            for a, b in cut_rows(n, self._tile_rows)
         ]
 
     def _tile(self, arrays: Mapping[str, NDArray[np.generic]], train: bool) -> _Tile:
@@ -539,7 +544,5 @@ class CudaEngine:
             tf32=self._tf32,
             activation_bytes=self._activation_bytes,
         )
-        state = self.state()
-        updates = state.pop("updates")
-        other.restore({n: v[list(places)] for n, v in state.items()} | {"updates": updates})
+        other.restore(select_runs(self.state(), places))
         return other
