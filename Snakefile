@@ -41,7 +41,7 @@ try:
     plan = Plan(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
-for name in ("store", "device", "tf32"):
+for name in ("store", "device", "tf32", "checkpoint_seconds"):
     config[name] = plan.config[name]
 
 try:

@@ -30,6 +30,7 @@ def train(
     paths: dict[RunKey, str],
     device: str,
     store: TraceStore | None,
+    checkpoint_seconds: float,
     log: TextIO,
 ) -> None:
     """Train runs side by side, with progress and speed in the log; write each trace as it ends."""
@@ -47,7 +48,11 @@ def train(
         total=specs[0].steps + 1, unit="step", file=log, mininterval=5, dynamic_ncols=False
     ) as bar:
         for place, result in iter_train(
-            specs, device=device, progress=bar.update, checkpoints=checkpoints
+            specs,
+            device=device,
+            progress=bar.update,
+            checkpoints=checkpoints,
+            checkpoint_seconds=checkpoint_seconds,
         ):
             spec, info = specs[place], result.info
             rows = len(result.columns["step"])
@@ -75,7 +80,7 @@ def main(snakemake: Any) -> None:
     ]
     paths = dict(zip([spec.key for spec in specs], snakemake.output, strict=True))
     # Not parameters: another store or device is no reason to train again.
-    root = snakemake.config["store"]
+    root, checkpoint_seconds = (snakemake.config[k] for k in ("store", "checkpoint_seconds"))
     store = None if root is None else TraceStore(root)
     with open(snakemake.log[0], "w", encoding="utf-8") as log:
         device = choose_device(snakemake.config["device"], snakemake.config["tf32"])
@@ -88,7 +93,7 @@ def main(snakemake: Any) -> None:
         batches = [missing] if device != "cpu" else [[spec] for spec in missing]
         for batch in batches:
             if batch:
-                train(batch, paths, device, store, log)
+                train(batch, paths, device, store, checkpoint_seconds, log)
 
 
 if __name__ == "__main__":

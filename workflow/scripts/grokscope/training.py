@@ -35,8 +35,6 @@ SHARED = (
     "encoding",
     "depth",
 )
-# A run loses no more than so much when it is killed.
-CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ def iter_train(
     device: str = "cpu",
     progress: Callable[[int], object] | None = None,
     checkpoints: Sequence[Checkpoint] | None = None,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    checkpoint_seconds: float = 60.0,
 ) -> Iterator[tuple[int, Result]]:
     """Train runs that share their shape, steps, cadences and betas, side by side.
 
