@@ -41,13 +41,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Checkout:
-    """What a workflow run needs, in a folder of its own; no trace store."""
+    """What a workflow run needs, in a folder of its own."""
 
     folder: Path
 
-    def configure(self, config: Mapping[str, Any]) -> None:
-        """Take another configuration than the default."""
-        text = yaml.safe_dump({**config, "store": None}, sort_keys=False)
+    def configure(self, config: Mapping[str, Any], *, store: bool = False) -> None:
+        """Take another configuration than the default, and an empty trace store or none."""
+        folder = str(self.folder / "store") if store else None
+        text = yaml.safe_dump({**config, "store": folder}, sort_keys=False)
         (self.folder / "config/config.yaml").write_text(text, encoding="utf-8")
 
     def run(

@@ -59,6 +59,16 @@ def test_by_default_short_runs_share_a_job_and_long_ones_do_not():
     assert sizes == [16] * 5 + [1] * 8
 
 
+def test_by_default_no_weight_decay_is_left_over():
+    decays = ("0", "0.001", "0.01", "0.1", "1.0")
+    specs = runs(seeds=range(7), decays=decays, task="cubic_regression", width=8, steps=100)
+    blocks = make_blocks(specs, None)
+    assert [len(block) for block in blocks] == [10, 10, 10, 5]
+    # Another seed with fewer of them changes no full block.
+    more = specs | runs(seeds=(7,), task="cubic_regression", width=8, steps=100)
+    assert make_blocks(more, None)[:3] == blocks[:3]
+
+
 def test_a_rule_covers_the_cells_that_have_its_runs_and_no_others():
     specs = runs(depth=2) | runs(depth=3) | runs(seeds=(0, 1), depth=4) | runs(seeds=(7,), depth=6)
     rules = block_rules(make_blocks(specs, 4))

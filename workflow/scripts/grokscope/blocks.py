@@ -82,8 +82,13 @@ def make_blocks(
         size = runs_per_job
         if size is None:
             fit = _BLOCK_SECONDS / estimated_seconds(specs[keys[0]])
-            # Powers of two: cells of like cost get blocks of like size, hence fewer rules.
-            size = 2 ** int(math.log2(min(max(fit, 1), _MOST_RUNS)))
+            # Whole seeds where they fit, so that no weight decay is left over; as the first
+            # seed has them, since seeds may be appended.
+            unit = sum(key.seed == keys[0].seed for key in keys)
+            if unit > fit:
+                unit = 1
+            # Times powers of two: cells of like cost get blocks of like size, hence fewer rules.
+            size = unit * 2 ** int(math.log2(min(max(fit, unit), max(_MOST_RUNS, unit)) / unit))
         blocks += [tuple(keys[start : start + size]) for start in range(0, len(keys), size)]
     return blocks
 

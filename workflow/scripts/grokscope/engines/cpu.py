@@ -63,8 +63,9 @@ class _Tile:
         As of :func:`grokscope.model.arrays_of`.
     forward, weight, below : a list a layer, a product a run
         Activations times weights; transposed activations times deltas, the weights' gradient;
-        deltas times transposed weights, the gradient of the layer's input. None of the first
-        two in a first layer that is a gather, none of the last in any first layer.
+        deltas times transposed weights, the gradient of the layer's input. None for a first
+        layer, whose input is symbols or one number, and for a last layer of one number:
+        passes of their own do those.
     """
 
     n: int
@@ -111,6 +112,8 @@ class CpuEngine:
         self._columns = Columns(specs[0])
         self._segments = np.array(list(shape.segments().values()))
         self._bias = [shape.bias_offset(layer) for layer in range(1, shape.depth + 1)]
+        # Layers from 1 (counted from 0) to here are matrix products.
+        self._multiplied = shape.depth if shape.classifies else shape.depth - 1
         self._updates = 0
 
         flat = [self._zeros(self.n_parameters) for _ in range(4)]
@@ -182,22 +185,19 @@ class CpuEngine:
             dtype = values.dtype if values.dtype.kind == "i" else self._flat.dtype
             data[name] = np.zeros((len(values), self._rows, *values.shape[2:]), dtype)
             data[name][:, :n] = values[:, start:stop]
-        inputs = torch.from_numpy(data["inputs"]) if "inputs" in data else None
         tile = _Tile(n, data, [], [], [])
         for layer in range(self.shape.depth):
-            x = self._outputs[layer - 1] if layer else inputs
-            out = self._outputs[layer]
-            delta = out if layer == self.shape.depth - 1 else self._deltas[layer]
             forward: _Products = []
             weight: _Products = []
             below: _Products = []
-            for run in range(len(self._specs)):
-                w = self.parameters.weights[layer][run]
-                if x is not None:
+            if 0 < layer < self._multiplied:
+                x, out = self._outputs[layer - 1], self._outputs[layer]
+                delta = out if layer == self.shape.depth - 1 else self._deltas[layer]
+                for run in range(len(self._specs)):
+                    w = self.parameters.weights[layer][run]
                     gradient = self.gradients.weights[layer][run]
                     forward.append((x[run, :n], w, out[run, :n]))
                     weight.append((x[run, :n].T, delta[run, :n], gradient))
-                if layer:
                     below.append((delta[run, :n], w.T, self._deltas[layer - 1][run, :n]))
             tile.forward.append(forward)
             tile.weight.append(weight)
@@ -207,31 +207,30 @@ class CpuEngine:
     def _pass_forward(self, tile: _Tile, sums: NDArray[np.float64], wanted: bool) -> None:
         """Add to the sums of loss, metric and collapse; if wanted, leave the output's delta."""
         last = self.shape.depth - 1
-        for layer, (products, out, bias) in enumerate(
-            zip(tile.forward, self._activations, self._bias, strict=True)
-        ):
-            if layer == 0 and self.shape.classifies:
-                kernels.gather_relu(
-                    self._table,
-                    self._table_rows,
-                    self._flat,
-                    bias,
-                    tile.data["pairs"],
-                    tile.n,
-                    out,
-                )
-                continue
-            _multiply(products)
-            if layer < last:
-                kernels.bias_relu(out, self._flat, bias, tile.n)
+        first = self._activations[0]
+        if self.shape.classifies:
+            kernels.gather_relu(
+                self._table,
+                self._table_rows,
+                self._flat,
+                self._bias[0],
+                tile.data["pairs"],
+                tile.n,
+                first,
+            )
+        else:
+            kernels.scalar_relu(tile.data["inputs"], self._flat, 0, tile.n, first)
+        for layer in range(1, last):
+            _multiply(tile.forward[layer])
+            kernels.bias_relu(self._activations[layer], self._flat, self._bias[layer], tile.n)
         # The loss is a mean.
         scale = self._flat.dtype.type(1 / self.shape.n_train)
-        out, bias = self._activations[last], self._bias[last]
         if self.shape.classifies:
+            _multiply(tile.forward[last])
             kernels.softmax(
-                out,
+                self._activations[last],
                 self._flat,
-                bias,
+                self._bias[last],
                 tile.data["classes"],
                 tile.n,
                 scale,
@@ -242,14 +241,15 @@ class CpuEngine:
             )
         else:
             kernels.squared_error(
-                out,
+                self._activations[last - 1],
                 self._flat,
-                bias,
+                self._bias[last] - self.shape.sizes[last],
                 tile.data["targets"],
                 tile.n,
                 scale,
                 self._gradient,
                 wanted,
+                self._backward[last - 1],
                 sums,
             )
 
@@ -258,19 +258,21 @@ class CpuEngine:
         for layer in range(self.shape.depth - 1, 0, -1):
             _multiply_add(tile.weight[layer])
             _multiply(tile.below[layer])
-            delta, x = self._backward[layer - 1], self._activations[layer - 1]
-            if layer > 1 or not self.shape.classifies:
-                kernels.relu_backward(delta, x, self._gradient, self._bias[layer - 1], tile.n)
-            else:
-                kernels.relu_scatter(
-                    delta,
-                    x,
-                    tile.data["pairs"],
-                    self._table_gradient,
-                    self._table_rows,
+            if layer > 1:
+                kernels.relu_backward(
+                    self._backward[layer - 1],
+                    self._activations[layer - 1],
+                    self._gradient,
+                    self._bias[layer - 1],
                     tile.n,
                 )
-        _multiply_add(tile.weight[0])
+        delta, x, data = self._backward[0], self._activations[0], tile.data
+        if self.shape.classifies:
+            kernels.relu_scatter(
+                delta, x, data["pairs"], self._table_gradient, self._table_rows, tile.n
+            )
+        else:
+            kernels.scalar_relu_backward(delta, x, data["inputs"], self._gradient, 0, tile.n)
 
     def train_pass(self) -> NDArray[np.float64]:
         """Loss, metric and softmax collapse on the training set, (3, R); sets the gradients.

@@ -275,36 +275,93 @@ def softmax(
 
 
 @_sums
+def scalar_relu(inputs: Any, flat: Any, at: int, n: int, out: Any) -> None:
+    """First layer of one number: ``out = max(x w + b, 0)``.
+
+    Parameters
+    ----------
+    inputs : (R, rows, 1)
+    flat : (R, P), the weights from `at`, then the biases
+    out : (R, rows, size), overwritten
+    """
+    size = out.shape[2]
+    for run in range(out.shape[0]):
+        weight, bias = flat[run, at : at + size], flat[run, at + size : at + 2 * size]
+        for i in range(n):
+            x, row = inputs[run, i, 0], out[run, i]
+            for j in range(size):
+                z = x * weight[j] + bias[j]
+                row[j] = _ZERO if z <= _ZERO else z
+
+
+@_sums
+def scalar_relu_backward(delta: Any, x: Any, inputs: Any, gradients: Any, at: int, n: int) -> None:
+    """As :func:`relu_backward` for :func:`scalar_relu`; the gradient of its weights too.
+
+    Parameters
+    ----------
+    delta : (R, rows, size), gradient of the ReLU's output
+    x : (R, rows, size), the ReLU's output
+    inputs : (R, rows, 1)
+    gradients : (R, P), those of the weights from `at`, then of the biases; added to
+    """
+    size = x.shape[2]
+    for run in range(x.shape[0]):
+        weight, bias = gradients[run, at : at + size], gradients[run, at + size : at + 2 * size]
+        for i in range(n):
+            number, back, out = inputs[run, i, 0], delta[run, i], x[run, i]
+            for j in range(size):
+                d = _ZERO if out[j] <= _ZERO else back[j]
+                weight[j] += number * d
+                bias[j] += d
+
+
+@_sums
+def _dot(x: Any, y: Any) -> Any:
+    total = x[0] * _ZERO  # A zero of the array's type.
+    for j in range(x.size):
+        total += x[j] * y[j]
+    return total
+
+
+@_sums
 def squared_error(
-    outputs: Any,
-    biases: Any,
+    x: Any,
+    flat: Any,
     at: int,
     targets: Any,
     n: int,
     scale: Any,
     gradients: Any,
     wanted: bool,
+    delta: Any,
     sums: Any,
 ) -> None:
-    """Sum of squared errors and, if wanted, ``2 scale`` times the errors in place of outputs.
+    """An output layer of one number: sum of squared errors and, if wanted, all gradients.
 
     Parameters
     ----------
-    outputs, targets : (R, rows, size); outputs without bias, overwritten
-    biases, gradients : (R, P), the output bias from `at`; its gradient is added to
+    x : (R, rows, size), input of the layer
+    flat, gradients : (R, P)
+        The weights from `at`, then the bias; the gradient of the sum times `scale` is added to.
+    targets : (R, rows, 1)
+    delta : (R, rows, size), overwritten by the gradient of `x` if `wanted`
     sums : (R, 3) float64, the first two added to
     """
-    size = outputs.shape[2]
-    for run in range(outputs.shape[0]):
+    size = x.shape[2]
+    for run in range(x.shape[0]):
+        weight, gradient = flat[run, at : at + size], gradients[run, at : at + size]
         squares = 0.0
         for i in range(n):
-            for j in range(size):
-                error = outputs[run, i, j] + biases[run, at + j] - targets[run, i, j]
-                squares += error * error
-                if wanted:
-                    d = scale * (error + error)
-                    outputs[run, i, j] = d
-                    gradients[run, at + j] += d
+            row, back = x[run, i], delta[run, i]
+            error = _dot(row, weight) + flat[run, at + size] - targets[run, i, 0]
+            squares += error * error
+            if wanted:
+                d = scale * (error + error)
+                gradients[run, at + size] += d
+                for j in range(size):
+                    gradient[j] += d * row[j]
+                    back[j] = d * weight[j]
         sums[run, 0] += squares
         sums[run, 1] += squares
 
