@@ -10,7 +10,7 @@ from grokscope.engines.base import weight_ranks
 from grokscope.engines.cpu import TILE_ROWS, CpuEngine
 from grokscope.model import Shape, initial_parameters
 from grokscope.tasks import TASKS, make_dataset
-from grokscope.training import settled_step, train
+from grokscope.training import _Run, settled_step, train
 from reference import Network, autograd_gradient, train_reference
 from synthetic import make_spec
 
@@ -345,3 +345,33 @@ def test_every_task_trains():
         }
         result = train([spec_of("one_hot", **overrides)])[0]
         assert result.info.stopped == "completed" and len(result.columns["step"]) == 4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_run_ends_where_the_rule_over_all_its_rows_says(seed):
+    """However its rows come: what is looked at again is enough."""
+    generator = np.random.default_rng(seed)
+    test_every, hold, part = generator.integers([1, 0, 1], [12, 60, 40])
+    rule = {"metrics": ["train", "test"], "threshold": 0.5, "hold_steps": int(hold)}
+    spec = spec_of("one_hot", steps=400, test_every=int(test_every), early_stop=rule)
+    run = _Run(spec, make_dataset(spec), None)
+    names = run.columns.names
+    rows = np.ones((spec.steps + 1, len(names)), np.float32)
+    # Slow enough that streaks of all lengths come.
+    waves = np.sin(np.arange(spec.steps + 1)[:, None] / generator.uniform(5, 40, 2))
+    columns = [names.index("train_metric"), names.index("test_metric")]
+    rows[:, columns] = 0.5 + waves + generator.normal(0, 0.05, waves.shape)
+    tested = np.arange(spec.steps + 1) % spec.test_every == 0
+    tested[-1] = True
+    rows[~tested, run.columns.tested] = np.nan
+    train, test = rows[:, columns].T
+    settled = settled_step([np.where(tested, train, np.nan), test], 0.5, int(hold))
+    early = settled is not None and settled < spec.steps
+    expected = ("early_stop", settled + 1) if early else ("completed", spec.steps + 1)
+    for start in range(0, len(rows), part):
+        new = rows[start : start + part]
+        run.append(new)
+        end = run.end(len(new))
+        if end is not None:
+            break
+    assert end == expected

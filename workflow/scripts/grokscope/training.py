@@ -132,17 +132,21 @@ class _Run:
         limit = first + int(bad[0]) if len(bad) else self.n_rows
         rule = self.spec.early_stop
         if rule is not None:
-            test = self.column("test_metric", limit)
+            # Rows before did not end it, so a streak that ends it now began no earlier than this.
+            begin = max(first - rule["hold_steps"], 0) // self.spec.test_every
+            begin *= self.spec.test_every
+            test = self.column("test_metric", limit)[begin:]
+            train = self.column("train_metric", limit)[begin:]
             metrics = {
                 # The rule looks at evaluations: the train metric at other steps does not count.
-                "train": np.where(np.isnan(test), np.nan, self.column("train_metric", limit)),
+                "train": np.where(np.isnan(test), np.nan, train),
                 "test": test,
             }
             settled = settled_step(
                 [metrics[name] for name in rule["metrics"]], rule["threshold"], rule["hold_steps"]
             )
-            if settled is not None and settled < self.spec.steps:
-                return "early_stop", settled + 1
+            if settled is not None and begin + settled < self.spec.steps:
+                return "early_stop", begin + settled + 1
         if len(bad):
             return "diverged", limit
         return ("completed", self.n_rows) if self.n_rows > self.spec.steps else None
