@@ -4,14 +4,13 @@ import re
 import sys
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, update_config
 
 min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from grokscope.config import ConfigError
+from grokscope.config import ConfigError, check_file, read_argument
 from grokscope.live_view import show_executor_messages, show_time_left
 from grokscope.plan import (
     CAPTIONS,
@@ -28,16 +27,18 @@ from grokscope.runs import TRACE_PATTERN
 
 # Given on the command line, another config replaces the default; it is not laid over it.
 if not workflow.overwrite_configfiles:
+    try:
+        check_file("config/config.yaml")
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
 
     configfile: "config/config.yaml"
 
 
-# Snakemake leaves what is nested in a --config value as text.
-for argument in workflow.config_settings.config_args or []:
-    name, value = argument.split("=", 1)
-    update_config(config, {name: yaml.safe_load(value)})
-
 try:
+    # Snakemake leaves what is nested in a --config value as text.
+    for argument in workflow.config_settings.config_args or []:
+        update_config(config, read_argument(argument))
     plan = Plan(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None

@@ -4,7 +4,18 @@ import sys
 
 import pytest
 
-from project import copy_checkout
+from project import ROOT, copy_checkout, run_tool
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A checkout in which the tiny configuration was computed; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    copy_checkout(folder)
+    call = ["snakemake", "all", "--cores", "2", "--configfile", str(ROOT / "tests/tiny.yaml")]
+    result = run_tool(call, folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
 
 
 @pytest.fixture

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 import psutil
 
-from grokscope.plan import STUDY_TABLES
 from project import ROOT
 
 TINY = ROOT / "tests/tiny.yaml"
@@ -41,10 +43,7 @@ def count(name: str) -> int:
 
 
 def targets() -> tuple[str, ...]:
-    """What the workflow is asked for; ``FAULTS_TARGETS`` names something else."""
-    named = os.environ.get("FAULTS_TARGETS")
-    if named is not None:
-        return tuple(named.split())
+    """What the workflow is asked for."""
     return ("all",) if full() else SMALL_TARGETS
 
 
@@ -89,14 +88,15 @@ def end(process: subprocess.Popen) -> None:
         process.wait()
 
 
-def jobs(process: subprocess.Popen) -> list[psutil.Process]:
-    """The processes that run a script for a call."""
-    found = []
+def jobs(process: subprocess.Popen) -> dict[psutil.Process, str]:
+    """The processes that run a script for a call, and the script's name."""
+    found = {}
     try:
         for child in psutil.Process(process.pid).children(recursive=True):
             line = child.cmdline()
             if len(line) > 1 and ".snakemake/scripts/" in line[1]:
-                found.append(child)
+                # As in tmp1a2b3c.plot_lags.py.
+                found[child] = Path(line[1]).suffixes[0].removeprefix(".")
     except psutil.Error:
         pass
     return found
@@ -120,17 +120,43 @@ def done(folder: Path) -> dict[Path, int]:
     }
 
 
-def tables(folder: Path) -> dict[str, bytes]:
-    """Bytes of all tables that are there; of ``runs`` those of all but the seconds."""
+# Beside them: what needs no more than the traces and the tables.
+REPORTED = ("figures", "summaries", "phase_diagram.*", "report.*", "validat*")
+
+
+def copy_without_report(finished: Path, folder: Path) -> None:
+    """Copy finished results, file times included, without what is made last."""
+    shutil.copytree(finished, folder, dirs_exist_ok=True)
+    for pattern in REPORTED:
+        for path in (folder / "results").glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _timeless(path: Path) -> bytes:
+    """A file's bytes, without how long trainings took where it says that."""
+    if path.stem == "runs":
+        read = pd.read_csv if path.suffix == ".csv" else pd.read_parquet
+        return read(path).drop(columns="seconds").to_csv().encode()
+    if path.parent.name == "summaries":
+        return json.dumps(json.loads(path.read_text()) | {"seconds": None}).encode()
+    if path.stem == "report":
+        text = re.sub(
+            r'(data-field="seconds") data-value="[^"]*">[^<]*<', r"\1><", path.read_text()
+        )
+        return re.sub(r"[0-9,]+ (seconds of training)", r"\1", text).encode()
+    return path.read_bytes()
+
+
+def contents(folder: Path, times: bool = False) -> dict[str, bytes]:
+    """Bytes of all results but traces; with or without how long trainings took."""
     found = {}
-    places = ("tables", "studies/*", "panels/*/*/*")
-    for path in sorted(file for place in places for file in folder.glob(f"results/{place}/*.*")):
-        if path.stem != "runs":
-            found[str(path.relative_to(folder))] = path.read_bytes()
-        elif path.suffix == ".csv":
-            runs = pd.read_csv(path).drop(columns="seconds")
-            found[str(path.relative_to(folder))] = runs.to_csv().encode()
-    csv = [name for name in found if name.endswith(".csv")]
-    assert len(csv) == len(STUDY_TABLES) or targets() != ("all",)
-    assert len(found) >= len(SMALL_TARGETS)
-    return found
+    for path in sorted((folder / "results").rglob("*")):
+        name = path.relative_to(folder / "results")
+        if path.is_file() and name.parts[0] not in ("traces", "logs", "code"):
+            found[str(name)] = path.read_bytes() if times else _timeless(path)
+    return {name: data for name, data in found.items() if not name.endswith(".tmp")}
+
+
+def differences(found: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> list[str]:
+    """Names of files that are not the same."""
+    return sorted(name for name in found | wanted if found.get(name) != wanted.get(name))

@@ -5,15 +5,16 @@ import json
 import re
 from functools import cache
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faults import count
-from grokscope.config import ConfigError, check_config
+from grokscope.config import ConfigError, check_config, check_file, read_argument
 from grokscope.plan import STUDIES, STUDY_TABLES, Plan
 from grokscope.runs import RunSpec
-from project import ROOT
+from project import ROOT, run_tool
 
 # Small enough that to plan it takes no time, and with a value for every key.
 BASE = check_config(yaml.safe_load((ROOT / "tests/tiny.yaml").read_text()))
@@ -154,3 +155,67 @@ def test_a_mutated_configuration_is_planned_or_explained(config):
         check_plan(plan)
         assert check_config(plan.config) == plan.config
     assert repr(config) == before
+
+
+# Text that is no YAML, or none that can be read to its end.
+NO_YAML = {
+    "{bad": r"expected ',' or '}', but got '<stream end>' \(line 1, column 5\)",
+    "\ty": r"found character '\\t' that cannot start any token \(line 1",
+    "a: b: c": r"mapping values are not allowed here \(line 1, column 5\)",
+    "!!python/object:os.system {}": "could not determine a constructor for the tag",
+    "{[1]: 2}": r"found unhashable key \(line 1",
+    "2001-99-99": "month must be in 1..12",
+    "\x00": "unacceptable character #x0000: special",
+    "9" * 5000: "Exceeds the limit",
+    "&a [*a]": "Circular reference",
+    "[" * 5000: "maximum recursion depth",
+}
+
+
+@pytest.mark.parametrize("text", NO_YAML, ids=lambda text: repr(text[:20]))
+def test_text_that_is_no_yaml_is_explained(text, tmp_path):
+    with pytest.raises(ConfigError, match=rf"studies: .*as YAML: {NO_YAML[text]}") as error:
+        read_argument(f"studies={text}")
+    check_message(str(error.value))
+    path = tmp_path / "odd.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=rf"odd\.yaml: cannot .* as YAML: {NO_YAML[text]}"):
+        check_file(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "holds no keys; allowed: object"),
+        (b"- 1\n", "holds no keys; allowed: object"),
+        (b"\x7fELF\x02\xff\xfe", "is no text in UTF-8: "),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_named(content, reason, tmp_path):
+    path = tmp_path / "odd.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"/odd\.yaml: {reason}") as error:
+        check_file(path)
+    check_message(str(error.value))
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("studies={bad", r'studies: "{bad" cannot be read as YAML: expected'),
+        ("analysis=3", r"analysis: 3 is not allowed; allowed: object"),
+        (None, r"config/config\.yaml: cannot be read as YAML: .* \(line 1, column 4\)"),
+    ],
+)
+def test_snakemake_says_so_once(argument, message, checkout):
+    if argument is None:
+        (checkout / "config/config.yaml").write_text("{a: ]\n")
+    result = run_tool(["snakemake", "-n", *(["--config", argument] * bool(argument))], checkout)
+    text = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert len(re.findall(message, text)) == 1, text
+    assert "1 problem in the configuration:" in text
+    assert "Traceback" not in text, text
+    assert not (checkout / "results").exists()

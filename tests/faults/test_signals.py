@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from faults import TINY, count, end, finish, jobs, said, start, tables
+from faults import TINY, contents, count, differences, end, finish, jobs, said, start
 from grokscope.workdir import InUseError, claim, clear_stale_lock, stop_orphans
 from project import run_tool
 
@@ -17,16 +17,16 @@ slow = pytest.mark.slow
 
 
 def wait_for_job(process):
-    """The first job that is seen to run."""
+    """Wait until a job is seen to run."""
     while process.poll() is None:
-        if running := jobs(process):
-            return running[0]
+        if jobs(process):
+            return
         time.sleep(0.02)
     raise AssertionError("no job was seen")
 
 
 @slow
-def test_a_signal_ends_the_call_and_its_jobs(checkout):
+def test_a_signal_ends_the_call_and_its_jobs(checkout, finished):
     """The signal goes to Snakemake alone, as from a batch system or a service manager."""
     rng = random.Random(1)
     for time_no in range(count("SIGNALS")):
@@ -48,7 +48,8 @@ def test_a_signal_ends_the_call_and_its_jobs(checkout):
         assert not any(job.is_running() for job in running)
         assert not list(checkout.glob(".snakemake/locks/*"))
     finish(checkout)
-    assert tables(checkout)
+    wanted, found = contents(finished), contents(checkout)
+    assert found and differences(found, {name: wanted[name] for name in found}) == []
 
 
 @slow

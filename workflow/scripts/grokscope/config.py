@@ -10,10 +10,12 @@ import copy
 import difflib
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
@@ -37,6 +39,12 @@ def _name(path: tuple[str | int, ...]) -> str:
     return text or "the configuration"
 
 
+def _shown(value: Any) -> str:
+    """A value in a message."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def _allowed(schema: Mapping[str, Any]) -> str:
     """Allowed values of a key, from its schema."""
     if "enum" in schema:
@@ -56,8 +64,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
     """One line a problem: key, value, what is allowed."""
     key = _name(tuple(error.absolute_path))
     value: Any = error.instance
-    shown = json.dumps(value, default=str)
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    shown = _shown(value)
     schema = error.schema if isinstance(error.schema, Mapping) else {}
     if error.validator == "additionalProperties":
         known = list(schema.get("properties", {}))
@@ -218,6 +225,57 @@ def default_of(key: str) -> Any:
     return read_schema("config.schema.yaml")["properties"][key]["default"]
 
 
+def _one_problem(text: str) -> ConfigError:
+    return ConfigError(f"1 problem in the configuration:\n  {text}")
+
+
+def _read_yaml(text: str, name: str) -> Any:
+    """The value of a text in YAML; ConfigError says what is wrong and where."""
+    try:
+        value = yaml.safe_load(text)
+        # Through aliases a value may hold itself.
+        json.dumps(value, default=str, skipkeys=True)
+        return value
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        reason = f"{error.problem}{place}"
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # Characters that are none, dates that no calendar has, brackets without end.
+        reason = " ".join(str(error).split())
+    raise _one_problem(f"{name} cannot be read as YAML: {reason}")
+
+
+def read_argument(argument: str) -> dict[str, Any]:
+    """What a ``--config`` argument, ``key=value``, sets; Snakemake leaves nested values as text.
+
+    Raises
+    ------
+    ConfigError
+        If the value is not YAML.
+    """
+    key, value = argument.split("=", 1)
+    return {key: _read_yaml(value, f"{key}: {_shown(value)}")}
+
+
+def check_file(path: str | Path) -> None:
+    """Refuse a file that is no configuration, which Snakemake would not name.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, what is wrong and where.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise _one_problem(f"{path}: {os.strerror(error.errno or 0)}") from None
+    except UnicodeDecodeError as error:
+        raise _one_problem(f"{path}: is no text in UTF-8: {error.reason}") from None
+    if not isinstance(_read_yaml(text, f"{path}:"), Mapping):
+        raise _one_problem(f"{path}: holds no keys; allowed: object")
+
+
 def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with every default filled in.
 
@@ -228,10 +286,7 @@ def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
         grid that is empty or asks for a run twice, and every fraction that leaves no sample.
     """
     if not isinstance(config, Mapping):
-        raise ConfigError(
-            "1 problem in the configuration:\n  the configuration: "
-            f"{json.dumps(config, default=str)} is not allowed; allowed: object"
-        )
+        raise _one_problem(f"the configuration: {_shown(config)} is not allowed; allowed: object")
     schema = read_schema("config.schema.yaml")
     found = sorted(Draft202012Validator(schema).iter_errors(dict(config)), key=lambda e: e.path)
     problems = [line for error in found for line in _explain(error)]
