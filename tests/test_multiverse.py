@@ -735,7 +735,7 @@ def test_scripts_write_the_tables(tmp_path):
     write_table(runs_table(traces), tmp_path / "runs.parquet", "runs")
     for name, stub in run.items():
         script = ROOT / "workflow" / "scripts" / f"{name}.py"
-        runpy.run_path(str(script), init_globals={"snakemake": stub}, run_name="__main__")
+        runpy.run_path(str(script))["main"](stub)
     variants = read_table(outputs["variants"], "variants")
     pd.testing.assert_frame_equal(variants, variants_table(traces, FEW))
     table = read_table(outputs["multiverse"], "multiverse")

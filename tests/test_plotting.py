@@ -759,7 +759,7 @@ def test_script_writes_both_files(name, tmp_path):
         params=SimpleNamespace(settings=json.dumps(SETTINGS)),
     )
     script = SCRIPTS / f"plot_{name}.py"
-    runpy.run_path(str(script), init_globals={"snakemake": stub}, run_name="__main__")
+    runpy.run_path(str(script))["main"](stub)
     assert all(Path(path).stat().st_size > 5000 for path in outputs.values())
 
 

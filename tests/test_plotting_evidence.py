@@ -149,7 +149,7 @@ def test_the_script_writes_the_same_bytes_again(tmp_path: Path) -> None:
     for _ in range(2):
         output = SimpleNamespace(png=tmp_path / "f.png", svg=tmp_path / "f.svg")
         snakemake = SimpleNamespace(input=SimpleNamespace(**files), output=output)
-        runpy.run_path(str(SCRIPT), {"snakemake": snakemake}, "__main__")
+        runpy.run_path(str(SCRIPT))["main"](snakemake)
         written.append((output.png.read_bytes(), output.svg.read_bytes()))
     assert written[0] == written[1]
 

@@ -212,7 +212,7 @@ def test_script_writes_both_files(tmp_path):
         output=SimpleNamespace(**outputs),
     )
     script = ROOT / "workflow" / "scripts" / "plot_specification_curves.py"
-    runpy.run_path(str(script), init_globals={"snakemake": stub}, run_name="__main__")
+    runpy.run_path(str(script))["main"](stub)
     assert all(Path(path).stat().st_size > 5000 for path in outputs.values())
 
 

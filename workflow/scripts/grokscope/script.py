@@ -24,8 +24,8 @@ _REFUSALS = (
 
 
 def run(main: Callable[[Any], object], snakemake: Any) -> None:
-    """Call a script's function; end with one line if a file is damaged or cannot be written, or
-    a device is missing.
+    """Call a script's function and end the process; with one line if a file is damaged or cannot
+    be written, or a device is missing.
 
     Any other error is a fault of the code, and keeps its traceback.
 
@@ -44,3 +44,8 @@ def run(main: Callable[[Any], object], snakemake: Any) -> None:
         # Where no file is named, it was one that was open: the log.
         path = error.filename or snakemake.log[0]
         sys.exit(f"error: {path}: {os.strerror(error.errno)}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is in place and closed. To take torch, numba and arrow apart as well would cost
+    # half a second, and their threads have made a finished job fail in it.
+    os._exit(0)
