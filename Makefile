@@ -32,9 +32,9 @@ test-slurm: $(READY)
 # On a quiet machine; writes benchmarks/RESULTS.md. ARGS="--quick" for a look.
 bench: $(READY)
 	$(BIN)/python -m benchmarks.run $(ARGS)
+	$(BIN)/python -m benchmarks.gpu --device cpu $(ARGS)
 
 bench-gpu: $(READY)
-	$(BIN)/python -m benchmarks.gpu $(ARGS)
 	$(BIN)/python -m benchmarks.run --device cuda $(ARGS)
 	$(BIN)/python -m benchmarks.gpu $(ARGS)
 

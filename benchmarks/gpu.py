@@ -1,8 +1,8 @@
 """The trainer on an accelerator: throughput, what TF32 changes, agreement with the CPU.
 
 ``python -m benchmarks.gpu`` (``make bench-gpu``) needs CUDA. Parts are saved one by one and can
-run alone (``--only agreement onsets``). ``--device cpu --quick --dry`` runs the same batched
-program on the CPU, to try the benchmark itself.
+run alone (``--only agreement onsets``). With ``--device cpu`` the same batched program runs on the
+CPU: what it computes can be judged there (agreement, onsets), how fast it is cannot.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import argparse
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
 from scipy.stats import ks_2samp
+from torch.overrides import TorchFunctionMode
 
 from benchmarks.baselines import VmapLoop
 from benchmarks.common import (
@@ -56,20 +57,63 @@ DEPTHS = (2, 3, 4, 6, 8)
 PUBLISHED_SEEDS, PUBLISHED_STEPS, RANK_EVERY = 100, 50_000, 50
 
 
+# On a CPU: the parts that judge what is computed.
+JUDGED = ("agreement", "onsets")
+PREFIX = {"cuda": "gpu", "cpu": "batched"}
+NOTES = {
+    "cuda": [],
+    "cpu": [
+        "The batched program of the accelerator, run on the CPU; TF32 is emulated by rounding "
+        "what goes into each product to 10 bits of mantissa."
+    ],
+}
+
+
+def where(options: Options) -> str:
+    """What runs the batched program, in words."""
+    return "accelerator" if options.device == "cuda" else "batched program"
+
+
 def case(task: str, depth: int, **overrides: Any) -> Case:
     """A shape of the published study."""
     values = GAI | {"width": 128, "train_fraction": FRACTIONS[task]} | overrides
     return Case(f"{task}, depth {depth}", make_spec(**values, task=task, depth=depth))
 
 
+def rounded_to_tf32(x: torch.Tensor) -> torch.Tensor:
+    """Float32 numbers rounded to the nearest with 10 bits of mantissa, as TF32 has."""
+    return (x.view(torch.int32) + 0x1000 & -0x2000).view(torch.float32)
+
+
+class EmulatedTf32(TorchFunctionMode):
+    """Rounds what goes into matrix products to TF32, where the device cannot."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function is torch.bmm:
+            args = tuple(map(rounded_to_tf32, args))
+        elif function is torch.Tensor.baddbmm_:
+            args = (args[0], *map(rounded_to_tf32, args[1:]))
+        return function(*args, **(kwargs or {}))
+
+
+def tf32_on(device: str) -> AbstractContextManager[object]:
+    """Where products round to TF32 when the engine asks for it; CUDA does by itself."""
+    return EmulatedTf32() if device == "cpu" else nullcontext()
+
+
 @contextmanager
-def accelerated(device: str, **options: Any) -> Iterator[None]:
+def accelerated(device: str, *, tf32: bool = False, **options: Any) -> Iterator[None]:
     """Train with the batched program on a device, whatever ``train`` is told."""
 
     def make(_: str, specs: Sequence[RunSpec], datasets: Sequence[Any]) -> Engine:
-        return CudaEngine(specs, datasets, device=device, **options)
+        return CudaEngine(specs, datasets, device=device, tf32=tf32, **options)
 
-    with mock.patch("grokscope.training.make_engine", make):
+    with (
+        mock.patch("grokscope.training.make_engine", make),
+        tf32_on(device) if tf32 else nullcontext(),
+    ):
         yield
 
 
@@ -233,9 +277,9 @@ def agreement(options: Options) -> Report:
             ("TF32", torch.float32, True),
         ):
             theirs = first_rows(CpuEngine(specs, datasets, dtype=dtype))
-            ours = first_rows(
-                CudaEngine(specs, datasets, dtype=dtype, device=options.device, tf32=tf32)
-            )
+            engine = CudaEngine(specs, datasets, dtype=dtype, device=options.device, tf32=tf32)
+            with tf32_on(options.device) if tf32 else nullcontext():
+                ours = first_rows(engine)
             worst = {}
             for kind in ("loss", "weight_norm", "grad_norm"):
                 places = [i for i, name in enumerate(names) if kind in name]
@@ -246,14 +290,19 @@ def agreement(options: Options) -> Report:
             tolerance = TOLERANCES.get(label)
             if tolerance is not None and (label == "float64" or shape.spec.depth == 2):
                 most = max(worst.values())
-                name = f"GPU against CPU, first {STATES} states, {label}, {shape.name}"
+                name = (
+                    f"{where(options)} against CPU, first {STATES} states, {label}, {shape.name}"
+                )
                 wanted.append(
                     Wanted(name, f"within {tolerance:g}", f"{most:.1e}", most <= tolerance)
                 )
     columns = ["case", "numbers", "losses", "weight norms", "gradient norms"]
     caption = f"Largest relative difference to the CPU engine in the first {STATES} states:"
     table = Table(columns, rows, raw, caption)
-    return Report("gpu_agreement", "Accelerator: agreement with the CPU", [], [table], wanted)
+    title = f"{where(options).capitalize()}: agreement with the CPU"
+    return Report(
+        f"{PREFIX[options.device]}_agreement", title, NOTES[options.device], [table], wanted
+    )
 
 
 def onset_specs(seeds: int, steps: int) -> list[RunSpec]:
@@ -279,7 +328,7 @@ def onsets(options: Options) -> Report:
         return [len(result.columns["step"]) - 1 for result in train(specs)]
 
     found = {"CPU": steps()}
-    for name, tf32 in (("accelerator", False), ("accelerator, TF32", True)):
+    for name, tf32 in ((where(options), False), (f"{where(options)}, TF32", True)):
         with accelerated(options.device, tf32=tf32):
             found[name] = steps()
     rows, wanted = [], []
@@ -310,7 +359,9 @@ def onsets(options: Options) -> Report:
         f"{SEEDS} seeds each it rejects at the level 0.05 from D = 0.37."
     ]
     table = Table(columns, rows, found, caption)
-    return Report("gpu_onsets", "Accelerator: onsets", method, [table], wanted)
+    method += NOTES[options.device]
+    title = f"{where(options).capitalize()}: onsets"
+    return Report(f"{PREFIX[options.device]}_onsets", title, method, [table], wanted)
 
 
 PARTS = {
@@ -332,10 +383,10 @@ def main() -> None:
         sys.exit("bench-gpu: torch finds no CUDA device on this machine")
     options = options_of(given, REPEATS)
     for name, part in PARTS.items():
-        if options.wants(name):
+        if options.wants(name) and (options.device == "cuda" or name in JUDGED):
             report = part(options)
             show(report)
-            if not given.dry and options.device == "cuda":
+            if not given.dry:
                 save(report, options)
 
 
