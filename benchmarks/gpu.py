@@ -346,7 +346,7 @@ def onsets(options: Options) -> Report:
                     f"onsets of {len(values)} seeds, {name} against CPU (Kolmogorov-Smirnov)",
                     "p > 0.05",
                     f"p = {test.pvalue:.2f}",
-                    test.pvalue > 0.05,
+                    bool(test.pvalue > 0.05),
                 )
             )
     columns = ["where", "generalised", "first quartile", "median", "third quartile", "D", "p"]
