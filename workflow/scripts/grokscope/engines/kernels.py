@@ -24,6 +24,9 @@ from numba.extending import intrinsic, overload
 # Sums may be reordered (so that they vectorise) and products fused with sums.
 _FLAGS = {"reassoc", "contract", "nsz"}
 _sums = numba.njit(cache=True, fastmath=_FLAGS, error_model="numpy")
+# A function within others, inlined: else machine code from the cache has another copy of it,
+# optimised otherwise, than fresh code, and the first training of a checkout other last bits.
+_within = numba.njit(cache=True, fastmath=_FLAGS, error_model="numpy", forceinline=True)
 # Nothing reordered or fused: every operation rounds as that of torch.optim.AdamW does.
 _exact = numba.njit(cache=True, error_model="numpy")
 
@@ -60,7 +63,7 @@ def _exp(x: Any) -> Any:
     raise NotImplementedError  # numba compiles what follows
 
 
-@overload(_exp)
+@overload(_exp, jit_options={"forceinline": True})
 def _choose_exp(x: Any) -> Any:
     def double(x: Any) -> Any:
         return math.exp(x)
@@ -163,13 +166,13 @@ def relu_scatter(delta: Any, x: Any, pairs: Any, tables: Any, n_rows: int, n: in
                 b[j] += d
 
 
-@_sums
+@_within
 def _add(row: Any, bias: Any) -> None:
     for j in range(bias.size):
         row[j] += bias[j]
 
 
-@_sums
+@_within
 def _maximum(row: Any) -> Any:
     top = row[0]
     for j in range(row.size):
@@ -177,7 +180,7 @@ def _maximum(row: Any) -> Any:
     return top
 
 
-@_sums
+@_within
 def _exponentials(row: Any, top: Any) -> Any:
     total = top * _ZERO  # A zero of the array's type.
     for j in range(row.size):
@@ -187,7 +190,7 @@ def _exponentials(row: Any, top: Any) -> Any:
     return total
 
 
-@_sums
+@_within
 def _scale(row: Any, share: Any, total: Any) -> None:
     for j in range(total.size):
         v = row[j] * share
@@ -316,7 +319,7 @@ def scalar_relu_backward(delta: Any, x: Any, inputs: Any, gradients: Any, at: in
                 bias[j] += d
 
 
-@_sums
+@_within
 def _dot(x: Any, y: Any) -> Any:
     total = x[0] * _ZERO  # A zero of the array's type.
     for j in range(x.size):
