@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -141,6 +141,9 @@ class Cluster:
             "MinJobAge=86400",
             # Whoever wants a job queued again has to say so.
             "JobRequeue=0",
+            # Jobs of the partition urgent take the places of others.
+            "PreemptType=preempt/partition_prio",
+            "PreemptMode=REQUEUE",
             "SlurmdTimeout=10",
             "SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=2",
             # The nodes are more than this machine has.
@@ -153,7 +156,10 @@ class Cluster:
             f"SlurmdPidFile={self.folder}/%n.pid",
             f"SlurmdLogFile={self.folder}/%n.log",
             *nodes,
-            "PartitionName=main Nodes=ALL Default=YES MaxTime=1-0",
+            "PartitionName=main Nodes=ALL Default=YES MaxTime=1-0 PriorityTier=1",
+            # Here a preempted job gets SIGTERM at once, and is put back only after GraceTime.
+            "PartitionName=warned Nodes=ALL MaxTime=1-0 PriorityTier=1 GraceTime=60",
+            "PartitionName=urgent Nodes=ALL MaxTime=1-0 PriorityTier=2",
         ]
         return MARK + "\n".join(lines) + "\n"
 
@@ -198,20 +204,46 @@ class Cluster:
         words = self.call("scontrol", "--oneliner", "show", "job", job).split()
         return next(word.split("=", 1)[1] for word in words if word.startswith(f"{name}="))
 
+    def processes(self, jobs: Iterable[str]) -> list[psutil.Process]:
+        """All that runs of some jobs on this machine: the daemons of their steps and below."""
+        steps = tuple(f"slurmstepd: [{job}." for job in jobs)
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if " ".join(process.cmdline()).startswith(steps):
+                    found += [process, *process.children(recursive=True)]
+        return found
+
     def kill_node(self, node: str) -> None:
         """SIGKILL to a node's daemon and to everything that it runs, as if it lost power."""
-        steps = tuple(f"slurmstepd: [{job}." for job in self.jobs(f"--nodelist={node}"))
+        jobs = self.jobs(f"--nodelist={node}")
         daemon = self.daemons.pop(node)
         daemon.kill()
         daemon.wait()
-        doomed = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if steps and " ".join(process.cmdline()).startswith(steps):
-                    doomed += [process, *process.children(recursive=True)]
-        for process in doomed:
+        for process in self.processes(jobs):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+
+    def preempt(self, job: str) -> list[psutil.Process]:
+        """Have SLURM take a running job's place for an urgent one, and wait for that to end.
+
+        Returns the processes that the job had; they are gone.
+        """
+        processes = self.processes([job])
+        urgent = self.call(
+            "sbatch",
+            "--parsable",
+            "--partition=urgent",
+            f"--nodelist={self.field(job, 'BatchHost')}",
+            "--chdir=/",
+            "--output=/dev/null",
+            "--wrap=exit",
+        )
+        wait_for(lambda: self.field(urgent, "JobState") == "COMPLETED", f"job {urgent}")
+        _, alive = psutil.wait_procs(processes, 60)
+        if alive:
+            raise RuntimeError(f"preempted job {job} left {alive}")
+        return processes
 
     def stop(self) -> None:
         """Cancel all jobs, stop all daemons, remove the configuration."""

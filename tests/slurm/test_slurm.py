@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
 from cluster import wait_for
-from grokscope.plan import STUDY_TABLES
+from grokscope.checkpoint import Checkpoint
+from grokscope.plan import STUDY_TABLES, Plan
+from grokscope.runs import RunSpec
+from grokscope.store import training_key
 from grokscope.trace import read_trace
 from project import ROOT, copy_checkout, run_tool
 
@@ -34,14 +38,40 @@ PROFILE = (
 )
 
 
-def checkout(folder: Path, config: str) -> Path:
+# Three runs of about fifteen seconds that do not end early: two for one job, one for another.
+LONG = {
+    "p": 47,
+    "rank_every": 1000,
+    "grids": [
+        {
+            "tasks": ["modular_addition"],
+            "depths": [2],
+            "train_fractions": [0.7],
+            "weight_decays": [0.1],
+            "widths": [64],
+            "seeds": [0],
+            "steps": 15000,
+        }
+    ],
+}
+LONG_RUNS = {
+    "studies": {"lead_lag": LONG, "gai": LONG | {"grids": [LONG["grids"][0] | {"seeds": [0, 1]}]}},
+    "device": "cpu",
+    "runs_per_job": 2,
+    "checkpoint_seconds": 1,
+}
+
+
+def checkout(folder: Path, config: str | dict) -> Path:
     """A checkout whose config is another, with a store of its own: no run comes from elsewhere.
 
     Without any store, no run shares a job with others.
     """
     folder.mkdir()
     copy_checkout(folder)
-    settings = yaml.safe_load((ROOT / config).read_text()) | {"store": str(folder / "store")}
+    if isinstance(config, str):
+        config = yaml.safe_load((ROOT / config).read_text())
+    settings = config | {"store": str(folder / "store")}
     (folder / "config/config.yaml").write_text(yaml.safe_dump(settings))
     return folder
 
@@ -142,6 +172,75 @@ def test_smoke_survives_a_cancelled_job_and_a_dead_node(cluster, smoke, tmp_path
     # Snakemake submitted the cancelled job again, and no other.
     assert output.read_text().count("Trying to restart job") == 1
     assert_same_results(folder, smoke)
+
+
+def checkpoint_of(folder: Path, spec: RunSpec) -> Checkpoint:
+    path = spec.key.path.replace("/traces/", "/checkpoints/").replace(".parquet", ".npz")
+    return Checkpoint(folder / path, training_key(spec, "cpu"))
+
+
+def preempt(cluster, folder: Path, job: str, spec: RunSpec) -> int:
+    """Preempt the job that trains a run; the step of the checkpoint that it leaves."""
+    checkpoint = checkpoint_of(folder, spec)
+    before = checkpoint.load().updates
+    processes = cluster.preempt(job)
+    # The job's script, its one step, the Snakemake of each, and the training.
+    assert len(processes) >= 5, processes
+    assert not (folder / spec.key.path).exists()
+    left = checkpoint.load().updates
+    assert 0 < before <= left < spec.steps
+    return left
+
+
+def asked_for(cluster, job: str) -> tuple[int, pd.Timedelta]:
+    """Memory (MB) and time that a job asked for."""
+    memory = cluster.field(job, "MinMemoryNode")
+    return int(memory.removesuffix("M")), pd.Timedelta(cluster.field(job, "TimeLimit"))
+
+
+def test_preempted_trainings_go_on_from_their_checkpoints(cluster, tmp_path):
+    local, folder = (checkout(tmp_path / name, LONG_RUNS) for name in ("local", "preempted"))
+    plan = Plan(LONG_RUNS)
+    warned, finished, caught = plan.specs.values()
+    assert (warned.key.study, finished.seed, caught.seed) == ("lead_lag", 0, 1)
+    traces = plan.traces(plan.keys())
+    others = set(cluster.jobs("--states=all"))
+    options = [*PROFILE, "--set-resources", "train_run:slurm_partition=warned"]
+    with (
+        started(local, *traces, "--cores", "1", "--config", "runs_per_job=1") as (whole, said),
+        started(folder, *traces, *options) as (snakemake, output),
+    ):
+        # With a warning: the training ends on SIGTERM, which is a failure to SLURM.
+        wait_for(checkpoint_of(folder, warned).path.exists, "the lone run's checkpoint")
+        (first,) = training_jobs(cluster, "--partition=warned")
+        warned_at = preempt(cluster, folder, first, warned)
+        # Without one: SLURM itself puts the job back.
+        wait_for(checkpoint_of(folder, caught).path.exists, "the second run's checkpoint")
+        assert (folder / finished.key.path).exists()
+        (requeued,) = training_jobs(cluster, "--partition=main")
+        caught_at = preempt(cluster, folder, requeued, caught)
+        for process, file in ((snakemake, output), (whole, said)):
+            assert process.wait(300) == 0, file.read_text()
+    jobs = cluster.jobs("--states=all")
+    (again,) = {job for job in jobs.keys() - others if "rule_train_run" in jobs[job]} - {first}
+    states = [cluster.field(job, "JobState") for job in (first, again, requeued)]
+    assert states == ["FAILED", "COMPLETED", "COMPLETED"]
+    assert cluster.field(requeued, "Restarts") == "1"
+    assert output.read_text().count("Trying to restart job") == 1
+    memory, limit = asked_for(cluster, first)
+    assert asked_for(cluster, again) == (2 * memory, 2 * limit)
+    for spec, resumed_at in ((warned, [warned_at]), (finished, []), (caught, [caught_at])):
+        trace, expected = (read_trace(place / spec.key.path) for place in (folder, local))
+        assert list(trace.info.resumed_at) == resumed_at
+        assert list(expected.info.resumed_at) == []
+        assert len(trace.frame) == spec.steps + 1
+        assert list(trace.frame) == list(expected.frame)
+        for name, values in expected.frame.items():
+            assert trace.frame[name].to_numpy().tobytes() == values.to_numpy().tobytes(), name
+    assert not list(folder.glob("results/checkpoints/**/*.npz"))
+    # No training goes on anywhere.
+    left = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(folder)]
+    assert not left
 
 
 def documented_command(marker: str) -> str:
