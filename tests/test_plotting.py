@@ -242,6 +242,17 @@ def test_save_writes_the_same_bytes_and_closes(tmp_path):
     assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()
 
 
+def test_layout_is_the_same_to_the_last_bit(tmp_path):
+    """As stored by SVG, in the names of clip paths; unrounded every second figure differed."""
+    trace = learning_run()
+    row = transitions_of([transition_row(trace)]).iloc[0]
+    contents = set()
+    for _ in range(6):
+        style.save(lead_lag.overlay(trace, row), tmp_path / "a.png", tmp_path / "a.svg")
+        contents.add((tmp_path / "a.svg").read_bytes())
+    assert len(contents) == 1
+
+
 def test_too_wide_a_figure_is_refused():
     with pytest.raises(ValueError, match="10 in"):
         style.new_figure(11, 3)

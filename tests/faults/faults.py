@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -102,6 +103,15 @@ def jobs(process: subprocess.Popen) -> dict[psutil.Process, str]:
     return found
 
 
+def wait_for_job(process: subprocess.Popen) -> bool:
+    """Wait until a script runs for a call; whether one did."""
+    while process.poll() is None:
+        if jobs(process):
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def done(folder: Path) -> dict[Path, int]:
     """Results that Snakemake knows to be whole, and when each was written."""
     incomplete = {
@@ -120,14 +130,15 @@ def done(folder: Path) -> dict[Path, int]:
     }
 
 
-# Beside them: what needs no more than the traces and the tables.
-REPORTED = ("figures", "summaries", "phase_diagram.*", "report.*", "validat*")
+# What is made last, and what is made of that.
+REPORT = ("report.*", "validat*")
+FIGURES = ("figures", "summaries", "phase_diagram.*", *REPORT)
 
 
-def copy_without_report(finished: Path, folder: Path) -> None:
-    """Copy finished results, file times included, without what is made last."""
+def copy_without(missing: Sequence[str], finished: Path, folder: Path) -> None:
+    """Copy a checkout with results, file times included, without some of the results."""
     shutil.copytree(finished, folder, dirs_exist_ok=True)
-    for pattern in REPORTED:
+    for pattern in missing:
         for path in (folder / "results").glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 

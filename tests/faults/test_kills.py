@@ -9,9 +9,11 @@ from collections import Counter
 import pytest
 
 from faults import (
+    FIGURES,
+    REPORT,
     SMALL_TARGETS,
     contents,
-    copy_without_report,
+    copy_without,
     count,
     differences,
     done,
@@ -22,14 +24,19 @@ from faults import (
     said,
     start,
     targets,
+    wait_for_job,
 )
 from project import copy_checkout
 
 pytestmark = pytest.mark.slow
 
-# What there is before the first kill, what is asked for, and who is killed in turn. From
-# nothing most moments fall into trainings and tables, from tables into figures and report.
-STARTS = {"nothing": ("group", "snakemake", "job"), "tables": ("job", "snakemake", "group")}
+# What is missing before the first kill, so that moments fall into all kinds of jobs; None is a
+# checkout without results. With it, who is killed in turn.
+STARTS = {
+    "trainings": (None, ("group", "snakemake", "job")),
+    "figures": (FIGURES, ("snakemake", "job", "group")),
+    "report": (REPORT, ("job", "group", "snakemake")),
+}
 
 
 def kill(kind, process, rng):
@@ -62,8 +69,11 @@ def interrupted_call(folder, wanted, rng, kind, most):
     process = start(folder, wanted=wanted)
     hits, whole = [], {}
     try:
+        # One in three may fall into the planning, the others into jobs, however slow the machine.
+        if rng.random() < 2 / 3:
+            wait_for_job(process)
         while process.poll() is None:
-            time.sleep(rng.uniform(0.5, 12))
+            time.sleep(rng.uniform(0.1, 6))
             # Before the kill: what is finished between the two is more, never less.
             before = done(folder)
             if len(hits) < most and (hit := kill(kind, process, rng)) is not None:
@@ -82,9 +92,9 @@ def check_kept(kept, where):
 
 def check_results(folder, begin, finished, where):
     """The same bytes; where nothing was trained, down to how long it took."""
-    wanted = contents(finished, times=begin == "tables")
-    found = contents(folder, times=begin == "tables")
-    if begin == "nothing" and not full():
+    wanted = contents(finished, times=begin != "trainings")
+    found = contents(folder, times=begin != "trainings")
+    if begin == "trainings" and not full():
         assert {path.removeprefix("results/") for path in SMALL_TARGETS} <= set(found), where
         wanted = {name: wanted[name] for name in found}
     assert differences(found, wanted) == [], where
@@ -94,26 +104,27 @@ def check_results(folder, begin, finished, where):
 def test_kills_at_random_moments(begin, finished, tmp_path):
     seed = int(os.environ.get("FAULTS_SEED", "1"))
     rng = random.Random(seed)
-    kinds = STARTS[begin]
-    wanted = (count("KILLS") + (begin == "tables")) // 2
-    asked = ("all",) if begin == "tables" else targets()
+    missing, kinds = STARTS[begin]
+    # The first start has what the division leaves.
+    share = (count("KILLS") + 2 - list(STARTS).index(begin)) // len(STARTS)
+    asked = targets() if missing is None else ("all",)
     tally, scripts = Counter(), Counter()
     calls, number, kept = 0, 0, {}
 
     def make_folder():
         folder = tmp_path / str(number)
         folder.mkdir()
-        if begin == "tables":
-            copy_without_report(finished, folder)
-        else:
+        if missing is None:
             copy_checkout(folder)
+        else:
+            copy_without(missing, finished, folder)
         return folder
 
     folder = make_folder()
-    while tally.total() < wanted:
+    while tally.total() < share:
         kind = kinds[calls % len(kinds)]
         calls += 1
-        most = min(6, wanted - tally.total())
+        most = min(3, share - tally.total())
         hits, whole, status = interrupted_call(folder, asked, rng, kind, most)
         tally[kind] += len(hits)
         scripts.update(script for hit in hits for script in hit)

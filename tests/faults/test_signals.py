@@ -9,20 +9,22 @@ import time
 import psutil
 import pytest
 
-from faults import TINY, contents, count, differences, end, finish, jobs, said, start
+from faults import (
+    TINY,
+    contents,
+    count,
+    differences,
+    end,
+    finish,
+    jobs,
+    said,
+    start,
+    wait_for_job,
+)
 from grokscope.workdir import InUseError, claim, clear_stale_lock, stop_orphans
 from project import run_tool
 
 slow = pytest.mark.slow
-
-
-def wait_for_job(process):
-    """Wait until a job is seen to run."""
-    while process.poll() is None:
-        if jobs(process):
-            return
-        time.sleep(0.02)
-    raise AssertionError("no job was seen")
 
 
 @slow
@@ -33,7 +35,7 @@ def test_a_signal_ends_the_call_and_its_jobs(checkout, finished):
         number = (signal.SIGTERM, signal.SIGINT)[time_no % 2]
         process = start(checkout, "--forceall")
         try:
-            wait_for_job(process)
+            assert wait_for_job(process), said(checkout)
             time.sleep(rng.uniform(0, 3))
             running = jobs(process)
             process.send_signal(number)
@@ -57,7 +59,7 @@ def test_the_second_call_says_that_there_is_a_first(checkout):
     first = start(checkout, wanted=["phase_diagram"])
     call = ["snakemake", "lead_lag", "--cores", "1", "--configfile", str(TINY)]
     try:
-        wait_for_job(first)
+        assert wait_for_job(first), said(checkout)
         for before in ([], ["snakemake", "--unlock", "--configfile", str(TINY)]):
             # Not even if the user was told to unlock.
             if before:
