@@ -93,8 +93,9 @@ class _Run:
     def __init__(self, spec: RunSpec, data: Dataset, snapshot: Snapshot | None) -> None:
         self.spec, self.data = spec, data
         self.columns = Columns(spec)
-        # Zeros, not NaN: pages that are never written take no memory.
-        self.log = np.zeros((spec.steps + 1, len(self.columns.names)), np.float32)
+        # A row a column, so that a column is no copy. Zeros, not NaN: pages that are never written
+        # take no memory.
+        self._log = np.zeros((len(self.columns.names), spec.steps + 1), np.float32)
         self.n_rows = 0
         self.resumed_at: tuple[int, ...] = ()
         self.seconds_before = 0.0
@@ -105,11 +106,16 @@ class _Run:
 
     def append(self, rows: NDArray[np.float32]) -> None:
         """Add rows, shape ``(n, n_columns)``."""
-        self.log[self.n_rows : self.n_rows + len(rows)] = rows
+        self._log[:, self.n_rows : self.n_rows + len(rows)] = rows.T
         self.n_rows += len(rows)
 
+    @property
+    def log(self) -> NDArray[np.float32]:
+        """The rows so far, shape ``(n_rows, n_columns)``."""
+        return self._log[:, : self.n_rows].T
+
     def column(self, name: str, rows: int) -> NDArray[np.float32]:
-        return self.log[:rows, self.columns.names.index(name)]
+        return self._log[self.columns.names.index(name), :rows]
 
     def end(self, new: int) -> tuple[str, int] | None:
         """Why the run has ended and how many of its rows count, None if it goes on.
@@ -123,8 +129,8 @@ class _Run:
         tested = self.columns.tested.start
         # A metric may be undefined (R² of one sample); losses and norms may not.
         watched = [0, *range(2, tested)]
-        finite = np.isfinite(self.log[first : self.n_rows, watched]).all(axis=1)
-        test_loss = self.log[first : self.n_rows, tested]
+        finite = np.isfinite(self.log[first:, watched]).all(axis=1)
+        test_loss = self.log[first:, tested]
         finite &= ~np.isinf(test_loss)
         evaluated = np.arange(first, self.n_rows) % self.spec.test_every == 0
         finite &= ~(evaluated & np.isnan(test_loss))
@@ -156,10 +162,10 @@ class _Run:
     ) -> Result:
         columns: dict[str, NDArray[np.generic]] = {"step": np.arange(n_rows, dtype=np.int32)}
         for name in self.columns.names:
-            columns[name] = self.column(name, n_rows).copy()
-        layers = np.stack([columns[f"grad_norm_{layer}"] for layer in self.columns.layers])
-        squares = np.square(layers.astype(np.float64))
-        columns["grad_norm"] = np.sqrt(squares.sum(axis=0)).astype(np.float32)
+            columns[name] = self.column(name, n_rows)
+        layers = [columns[f"grad_norm_{layer}"] for layer in self.columns.layers]
+        squares = sum(np.square(layer, dtype=np.float64) for layer in layers)
+        columns["grad_norm"] = np.sqrt(squares).astype(np.float32)
         info = TraceInfo(
             stopped=stopped,
             diverged_step=n_rows if stopped == "diverged" else None,
@@ -308,7 +314,7 @@ def _train(
             for i, (place, run) in enumerate(runs.items()):
                 checkpoints[place].save(
                     Snapshot(
-                        log=run.log[: run.n_rows],
+                        log=run.log,
                         state=select_runs(state, [i]),
                         resumed_at=run.resumed_at,
                         seconds=run.seconds_before + now - started,
