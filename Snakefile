@@ -11,7 +11,7 @@ min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from grokscope.config import ConfigError, check_file, read_argument
-from grokscope.live_view import show_executor_messages, show_time_left
+from grokscope.live_view import show_failures, show_time_left
 from grokscope.plan import (
     CAPTIONS,
     EVALUATION_TABLES,
@@ -50,7 +50,7 @@ try:
 except OSError as error:
     raise WorkflowError(str(error)) from None
 show_time_left(workflow.logger_manager.plugin_handlers)
-show_executor_messages(workflow.logger_manager.plugin_handlers)
+show_failures(workflow.logger_manager.plugin_handlers)
 
 
 include: "rules/common.smk"

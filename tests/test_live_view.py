@@ -6,8 +6,11 @@ from types import SimpleNamespace
 
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
+from snakemake.settings.types import OutputSettings
+from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake_logger_plugin_rich.handler import RichLogHandler
 
-from grokscope.live_view import show_executor_messages, show_time_left
+from grokscope.live_view import show_failures, show_time_left
 
 
 def test_time_left_is_shown():
@@ -39,9 +42,34 @@ def test_what_an_executor_says_of_a_failed_job_is_shown():
     console = Console(file=io.StringIO(), width=80)
     handler = logging.NullHandler()
     handler.console = console
-    show_executor_messages([handler, logging.NullHandler()])
+    show_failures([handler, logging.NullHandler()])
     with console.capture() as shown:
         for level, message in ((logging.ERROR, "sbatch: no [account]"), (logging.ERROR, None)):
             values = {"levelno": level, "msg": "Error in rule x", "rule_msg": message}
             assert handler.filter(logging.makeLogRecord(values))
     assert shown.get() == "sbatch: no [account]\n"
+
+
+def test_of_a_failed_job_the_logs_that_there_are_are_shown(tmp_path, capsys):
+    """By the plugin that the default profile names: it would end in a traceback."""
+    written = tmp_path / "written.log"
+    written.write_text("what the job wrote")
+    handler = RichLogHandler(settings=OutputSettings())
+    handler.console.file = io.StringIO()
+    job = {"rule": "train_run", "wildcards": {}, "log": [str(written), str(tmp_path / "none.log")]}
+    handler.event_handler.jobs_info[3] = job
+    show_failures([handler])
+    record = logging.makeLogRecord(
+        {
+            "levelno": logging.ERROR,
+            "msg": "Error in rule x",
+            "event": LogEvent.JOB_ERROR,
+            "jobid": 3,
+        }
+    )
+    handler.handle(record)
+    shown = handler.console.file.getvalue()
+    assert "Failed train_run" in shown
+    assert "what the job wrote" in shown
+    # Where logging's own errors go.
+    assert capsys.readouterr().err == ""

@@ -2,13 +2,15 @@
 
 Snakemake's rich logger plugin shows jobs done and the time passed. It keeps its progress
 display as an attribute, to which a column is added here. Of a failed job it shows the log, and
-not what the executor says, which on a cluster is often all there is.
+not what the executor says, which on a cluster is often all there is; where the job failed before
+it had one, as on a full disk, it ends in a traceback.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 # Long enough to see several jobs end; rich forgets speeds after 30 seconds otherwise, and a
@@ -35,8 +37,9 @@ def show_time_left(handlers: Iterable[object]) -> None:
             display.columns = (*display.columns, TextColumn("left"), TimeRemainingColumn())
 
 
-def show_executor_messages(handlers: Iterable[logging.Handler]) -> None:
-    """Let log handlers with a rich console print what an executor says of a failed job.
+def show_failures(handlers: Iterable[logging.Handler]) -> None:
+    """Let log handlers with a rich console print what an executor says of a failed job, and of
+    the job's logs those that there are.
 
     Parameters
     ----------
@@ -48,7 +51,12 @@ def show_executor_messages(handlers: Iterable[logging.Handler]) -> None:
         if console is None:
             continue
 
-        def show(record: logging.LogRecord, console: Any = console) -> bool:
+        events = getattr(handler, "event_handler", None)
+
+        def show(record: logging.LogRecord, console: Any = console, events: Any = events) -> bool:
+            job = getattr(events, "jobs_info", {}).get(getattr(record, "jobid", None))
+            if record.levelno >= logging.ERROR and job:
+                job["log"] = [path for path in job["log"] if Path(path).is_file()]
             message = getattr(record, "rule_msg", None)
             if record.levelno >= logging.ERROR and message:
                 console.print(message, style="red", markup=False, soft_wrap=True)
