@@ -20,6 +20,7 @@ from grokscope.plan import (
     STUDIES,
     STUDY_TABLES,
     Plan,
+    growing,
     to_json,
 )
 from grokscope.provenance import write_stamps

@@ -15,8 +15,8 @@ rule list_runs:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
     script:
@@ -34,8 +34,8 @@ rule find_transitions:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("onset", "transitions"),
@@ -54,8 +54,8 @@ rule find_alarms:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("alarms", "onset", "causes"),
@@ -74,8 +74,8 @@ rule score_runs:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("alarms", "onset", "detectors"),
@@ -94,8 +94,8 @@ rule vary_analysis:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings(
@@ -116,8 +116,8 @@ rule measure_rank:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("onset", "rank"),
@@ -136,8 +136,8 @@ rule label_phases:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         specs=lambda wildcards: plan.specs_json(plan.panel_of(wildcards)),
         settings=plan.settings("phases"),

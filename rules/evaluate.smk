@@ -32,8 +32,8 @@ rule evaluate_alarms:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         settings=plan.settings("evaluation", "phases", "alarms", "onset", "detectors"),
     script:
@@ -53,8 +53,8 @@ rule judge_multiverse:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         settings=plan.settings("alarms", "detectors", "onset", "evaluation"),
     script:

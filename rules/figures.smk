@@ -38,8 +38,8 @@ rule plot_summary_grid:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         settings=plan.settings("transitions"),
     script:
@@ -81,8 +81,8 @@ rule plot_weight_norms:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     script:
         "../workflow/scripts/plot_weight_norms.py"
 
@@ -142,8 +142,8 @@ rule plot_example_curves:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     script:
         "../workflow/scripts/plot_example_curves.py"
 
@@ -187,8 +187,8 @@ rule plot_gai_trace:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         settings=plan.settings("alarms", "phases"),
     script:
@@ -272,8 +272,8 @@ rule plot_rank_at_onset:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     script:
         "../workflow/scripts/plot_rank_at_onset.py"
 

@@ -59,8 +59,8 @@ rule validate_results:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         specs=plan.specs_json(plan.keys()),
         settings=to_json(plan.config["analysis"]),

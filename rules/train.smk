@@ -14,9 +14,8 @@ rule train_run:
     threads: 1
     resources:
         # Torch and numba take 350 MB; the largest data set, activations and log another 150.
-        mem_mb=lambda wildcards, attempt: 600 * attempt,
-        runtime=lambda wildcards, attempt: attempt
-        * plan.minutes([plan.run_of(wildcards)]),
+        mem_mb=growing(600),
+        runtime=growing(lambda wildcards: plan.minutes([plan.run_of(wildcards)])),
         gpu=int(plan.config["device"] == "cuda"),
     params:
         specs=lambda wildcards: plan.specs_json([plan.run_of(wildcards)]),
@@ -43,9 +42,12 @@ for number, block in enumerate(plan.block_rules, 1):
             "../envs/training.yaml"
         threads: 1
         resources:
-            mem_mb=lambda wildcards, attempt: 600 * attempt,
-            runtime=lambda wildcards, attempt, block=block: attempt
-            * plan.minutes(block.blocks[wildcards.cell]),
+            mem_mb=growing(600),
+            runtime=growing(
+                lambda wildcards, block=block: plan.minutes(
+                    block.blocks[wildcards.cell]
+                )
+            ),
             gpu=int(plan.config["device"] == "cuda"),
         params:
             specs=lambda wildcards, block=block: plan.specs_json(

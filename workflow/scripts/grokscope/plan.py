@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from grokscope.blocks import BlockRule, block_rules, estimated_seconds, make_blocks
@@ -47,6 +47,27 @@ OVERLAY_PATTERN = (
 def to_json(value: Any) -> str:
     """One line with sorted keys: equal values give equal strings."""
     return json.dumps(value, sort_keys=True)
+
+
+def growing(
+    first: int | Callable[[Mapping[str, str]], int],
+) -> Callable[[Mapping[str, str], int], int]:
+    """What a job asks for of a resource: more each time, since it may have failed for want of it.
+
+    At most three times as much as at first: a job that is often preempted fails often, and
+    would otherwise ask for more than any machine has.
+
+    Parameters
+    ----------
+    first
+        The amount at the first attempt, or a function of the job's wildcards that gives it.
+    """
+
+    def ask(wildcards: Mapping[str, str], attempt: int) -> int:
+        amount = first if isinstance(first, int) else first(wildcards)
+        return amount * min(attempt, 3)
+
+    return ask
 
 
 class Plan:
