@@ -257,14 +257,20 @@ def benchmark(options: Options) -> Report:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     cases = cuda_cases() if options.device == "cuda" else cpu_cases()
+    chosen = [case for case in cases if options.wants(case.name)]
+    if not chosen:
+        names = "; ".join(case.name for case in cases)
+        raise SystemExit(
+            f"--only {' '.join(options.only)}: no case of step_time is so named: {names}"
+        )
     rows, raw, wanted = [], [], []
-    for case in filter(lambda case: options.wants(case.name), cases):
+    for case in chosen:
         found = measure(case, options)
         raw.append(found)
         rows.append(row(found))
         wanted += verdicts(case, found)
         print("  ".join(rows[-1]), flush=True)
-    if options.device == "cuda" and raw:
+    if options.device == "cuda":
         worst = min(statistics.median(found["ratio_vmap"]) for found in raw)
         name = "step time on the GPU: times the model-steps a second of torch.func, slowest case"
         wanted.append(Wanted(name, "5", f"{worst:.2f}", worst >= 5))
