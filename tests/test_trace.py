@@ -1,5 +1,8 @@
 """Traces: what is written is read back; what is damaged or foreign is refused by name."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from grokscope.trace import TraceError, read_trace, trace_schema, write_sealed, write_trace
+from project import ROOT
 from synthetic import make_spec, make_trace, write
 
 
@@ -25,6 +29,23 @@ def test_round_trip(stored):
     assert found.frame["step"].tolist() == list(range(31))
     assert found.frame["test_loss"].notna().sum() == 4
     assert len(found.evaluated()) == 4
+
+
+def test_a_training_job_needs_no_pandas(stored):
+    _, path = stored
+    code = (
+        "import sys\n"
+        "import grokscope.training\n"
+        "from grokscope.trace import _to_numpy, check_trace, write_trace\n"
+        "spec, info, table = check_trace(sys.argv[1])\n"
+        "columns = {name: _to_numpy(table[name]) for name in table.column_names}\n"
+        "write_trace('again.parquet', spec, info, columns)\n"
+        "assert 'pandas' not in sys.modules\n"
+    )
+    call = [sys.executable, "-W", "error", "-c", code, str(path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")}
+    subprocess.run(call, check=True, cwd=path.parent, env=environment)
+    assert (path.parent / "again.parquet").read_bytes() == path.read_bytes()
 
 
 def test_a_tree_of_traces_is_one_dataset(tmp_path):

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from grokscope.files import BadFileError, replacing
 from grokscope.runs import RunKey, RunSpec
 
 if TYPE_CHECKING:
-    # A training job needs no data frame, and pandas takes a third of a second to import.
+    # A training job needs no data frame: pandas costs a third of a second and 40 MB.
     import pandas as pd
 
 SCHEMA_VERSION = 3
@@ -134,18 +135,32 @@ def write_trace(
         NaN stands for null.
     """
     schema = trace_schema(spec)
-    n_rows = len(columns["step"])
-    arrays = []
-    for field in schema:
-        if field.name == "seed":
-            arrays.append(pa.array(np.full(n_rows, spec.seed), field.type))
-        else:
-            values = np.asarray(columns[field.name])
-            arrays.append(pa.array(values, field.type, from_pandas=True))
+    values = {"seed": np.full(len(columns["step"]), spec.seed), **columns}
+    arrays = [_from_numpy(values[field.name], field.type) for field in schema]
     metadata = {_SPEC: spec.to_json(), _INFO: json.dumps(asdict(info), sort_keys=True)}
     table = pa.Table.from_arrays(arrays, schema=schema.with_metadata(metadata))
     with replacing(path) as temporary:
         write_sealed(table, temporary)
+
+
+# Not pa.array and to_numpy: they import pandas, to see whether they were given some.
+def _from_numpy(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """Numbers as Arrow's, null for NaN."""
+    values = np.ascontiguousarray(values, kind.to_pandas_dtype())
+    there = np.packbits(~np.isnan(values), bitorder="little")
+    buffers = [pa.py_buffer(there), pa.py_buffer(values)]
+    return pa.Array.from_buffers(kind, len(values), buffers)
+
+
+def _to_numpy(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Numbers of a table's column, read-only; float64 if some are null, which are NaN."""
+    array = column.combine_chunks()
+    if not array.null_count:
+        return np.from_dlpack(array)
+    there = np.from_dlpack(array.is_valid().cast(pa.uint8())).view(bool)
+    values = np.full(len(array), np.nan)
+    values[there] = np.from_dlpack(array.drop_null())
+    return values
 
 
 def write_sealed(table: pa.Table, path: Path) -> None:
@@ -222,7 +237,7 @@ def _wrong_column(table: pa.Table, spec: RunSpec) -> str | None:
         ranked = steps % spec.rank_every == 0
     symbolic = spec.encoding != "scalar"
     for name in sorted(set(table.column_names) - {"step", "seed"}):
-        values = table[name].to_numpy()
+        values = _to_numpy(table[name])
         there = ~np.isnan(values)
         needed = np.ones(len(table), bool)
         if name.startswith("test_") or name == "softmax_collapse":
@@ -290,7 +305,7 @@ def check_trace(
         # One thread a job; a pool of threads may still end while the process does.
         table = file.read(columns, use_threads=False)
         facts = file.read(["step", "seed"], use_threads=False)
-        steps, seeds = facts["step"].to_numpy(), facts["seed"].to_numpy()
+        steps, seeds = _to_numpy(facts["step"]), _to_numpy(facts["seed"])
     except TraceError as error:
         raise TraceError(f"{path}: {error}") from None
     except FileNotFoundError:
