@@ -58,6 +58,13 @@ def test_a_tree_of_traces_is_one_dataset(tmp_path):
         assert frame[column].astype(str).unique().tolist() == [str(getattr(spec, column))]
 
 
+def test_the_seed_is_that_of_the_specification(stored, tmp_path):
+    trace, _ = stored
+    other = replace(trace.spec, seed=trace.spec.seed + 1)
+    write_trace(tmp_path / "x.parquet", other, trace.info, dict(trace.frame))
+    assert set(read_trace(tmp_path / "x.parquet", other).frame["seed"]) == {other.seed}
+
+
 def test_another_specification_is_refused(stored):
     trace, path = stored
     with pytest.raises(TraceError, match=r"learning_rate is 0.001, not 0.01"):

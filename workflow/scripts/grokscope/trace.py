@@ -135,7 +135,7 @@ def write_trace(
         NaN stands for null.
     """
     schema = trace_schema(spec)
-    values = {"seed": np.full(len(columns["step"]), spec.seed), **columns}
+    values = {**columns, "seed": np.full(len(columns["step"]), spec.seed)}
     arrays = [_from_numpy(values[field.name], field.type) for field in schema]
     metadata = {_SPEC: spec.to_json(), _INFO: json.dumps(asdict(info), sort_keys=True)}
     table = pa.Table.from_arrays(arrays, schema=schema.with_metadata(metadata))
