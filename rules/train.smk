@@ -8,6 +8,7 @@ rule train_run:
         trace=TRACE_PATTERN,
     log:
         "results/logs/traces/{study}/task={task}/depth={depth}/train_fraction={train_fraction}/weight_decay={weight_decay}/width={width}/seed={seed}.log",
+    priority: lambda wildcards: plan.priority([plan.run_of(wildcards)])
     conda:
         "../envs/training.yaml"
     # More threads a run gain less than more runs at a time.
@@ -38,6 +39,7 @@ for number, block in enumerate(plan.block_rules, 1):
             f"results/logs/traces/{{cell}}/block={number}.log",
         wildcard_constraints:
             cell="|".join(map(re.escape, block.blocks)),
+        priority: lambda wildcards, block=block: plan.priority(block.blocks[wildcards.cell])
         conda:
             "../envs/training.yaml"
         threads: 1

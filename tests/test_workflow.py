@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from grokscope.blocks import estimated_seconds
 from grokscope.plan import STUDY_TABLES
 from grokscope.trace import read_trace
 from project import ROOT, copy_checkout, run_tool
@@ -160,6 +161,12 @@ def test_tables_are_the_same_bytes_whatever_the_cores(finished, checkout):
     assert snakemake(checkout, "--cores", "1", targets=tables)["train_run"] == 5
     for name in tables:
         assert (checkout / name).read_bytes() == (finished / name).read_bytes(), name
+    # Long trainings came first: they would keep others waiting at the end.
+    traces = sorted(
+        checkout.glob("results/traces/**/*.parquet"), key=lambda path: path.stat().st_mtime_ns
+    )
+    seconds = [estimated_seconds(read_trace(path).spec) for path in traces]
+    assert seconds == sorted(seconds, reverse=True) and seconds[0] > seconds[-1]
 
 
 def test_one_study_alone(checkout):

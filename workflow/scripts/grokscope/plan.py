@@ -128,9 +128,20 @@ class Plan:
             raise KeyError(f"the configuration has no run {key}")
         return key
 
+    def seconds(self, keys: Iterable[RunKey]) -> float:
+        """About how long training some runs takes."""
+        return sum(estimated_seconds(self.specs[key]) for key in keys)
+
     def minutes(self, keys: Iterable[RunKey]) -> int:
         """Minutes that training some runs may take: five times the estimate, and a start."""
-        return 10 + math.ceil(5 * sum(estimated_seconds(self.specs[key]) for key in keys) / 60)
+        return 10 + math.ceil(5 * self.seconds(keys) / 60)
+
+    def priority(self, keys: Iterable[RunKey]) -> float:
+        """Of a job that trains some runs: the longest first, all after any analysis (0).
+
+        So no core waits long for the last training, and tables come as soon as they can.
+        """
+        return -1 / self.seconds(keys)
 
     def panel_of(self, wildcards: Mapping[str, str]) -> list[RunKey]:
         """Runs of the panel that wildcards name; KeyError if there are none."""
