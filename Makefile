@@ -19,11 +19,14 @@ export PATH := $(abspath $(BIN)):$(PATH)
 all: $(READY)
 	$(BIN)/snakemake $(TARGET) --cores $(CORES) $(ARGS)
 
+# Several tests at once, each of which may run the workflow on two cores.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
+
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # On a SLURM of its own on this machine: as root, with Debian's packages; docs/cluster.md.
 test-slurm: $(READY)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# The smallest configuration in which every rule runs.
+TINY = ROOT / "tests/tiny.yaml"
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 
 # What a workflow run needs of a checkout.

@@ -13,15 +13,15 @@ import yaml
 from grokscope.blocks import estimated_seconds
 from grokscope.plan import STUDY_TABLES
 from grokscope.trace import read_trace
-from project import ROOT, copy_checkout, run_tool
+from project import TINY, copy_checkout, run_tool
 
 pytestmark = pytest.mark.slow
 
-TINY = ("--configfile", str(ROOT / "tests/tiny.yaml"))
+OF_TINY = ("--configfile", str(TINY))
 REPORT = {"write_report": 1, "validate_results": 1, "check_validation": 1}
 
 
-def snakemake(folder: Path, *arguments: str, config=TINY, targets=("all",)) -> Counter:
+def snakemake(folder: Path, *arguments: str, config=OF_TINY, targets=("all",)) -> Counter:
     """Run the workflow; how many jobs of each rule it finished."""
     before = set(folder.glob(".snakemake/log/*.log"))
     result = run_tool(["snakemake", *targets, "--cores", "2", *arguments, *config], folder)
@@ -75,7 +75,7 @@ def test_a_second_call_computes_nothing(again):
 
 def test_a_new_seed_trains_one_run(again):
     config = again / "config/new.yaml"
-    text = (ROOT / "tests/tiny.yaml").read_text()
+    text = TINY.read_text()
     config.write_text(text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
     jobs = snakemake(again, config=("--configfile", str(config)))
     assert jobs["train_run"] == 1
@@ -170,7 +170,7 @@ def test_tables_are_the_same_bytes_whatever_the_cores(finished, checkout):
 
 
 def test_one_study_alone(checkout):
-    target = run_tool(["snakemake", "lead_lag", "--cores", "2", *TINY], checkout)
+    target = run_tool(["snakemake", "lead_lag", "--cores", "2", *OF_TINY], checkout)
     assert target.returncode == 0, target.stdout + target.stderr
     assert len(list(checkout.glob("results/traces/*/**/*.parquet"))) == 1
     assert list(checkout.glob("results/figures/lead_lag/*.svg"))
@@ -179,7 +179,7 @@ def test_one_study_alone(checkout):
 
 def test_a_diverging_run_breaks_nothing(checkout):
     settings = "studies={gai: {learning_rate: 10, betas: [0, 0]}}"
-    decay = (ROOT / "tests/tiny.yaml").read_text().replace("decays: [1.0]", "decays: [30.0]")
+    decay = TINY.read_text().replace("decays: [1.0]", "decays: [30.0]")
     wild = yaml.safe_load(decay)
     # Nor do studies that are left out.
     del wild["studies"]["lead_lag"], wild["studies"]["phase_diagram"]
@@ -255,7 +255,7 @@ def test_a_block_of_runs_makes_the_same_traces_and_trains_none_twice(finished, c
     assert snakemake(checkout, *with_store, "runs_per_job=1", targets=names) == {"train_run": 2}
     assert "updates in" not in logs_of(checkout)
     config = checkout / "config/new.yaml"
-    text = (ROOT / "tests/tiny.yaml").read_text()
+    text = TINY.read_text()
     config.write_text(text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
     more = [*names, names[0].replace("seed=0", "seed=2")]
     jobs = snakemake(checkout, *with_store, config=("--configfile", str(config)), targets=more)

@@ -20,9 +20,8 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from project import ROOT
+from project import TINY
 
-TINY = ROOT / "tests/tiny.yaml"
 # What the small workflow makes; all of the results where the counts are full.
 SMALL_TARGETS = (
     "results/studies/lead_lag/transitions.parquet",

@@ -14,10 +14,10 @@ from faults import count
 from grokscope.config import ConfigError, check_config, check_file, read_argument
 from grokscope.plan import STUDIES, STUDY_TABLES, Plan
 from grokscope.runs import RunSpec
-from project import ROOT, run_tool
+from project import TINY, run_tool
 
 # Small enough that to plan it takes no time, and with a value for every key.
-BASE = check_config(yaml.safe_load((ROOT / "tests/tiny.yaml").read_text()))
+BASE = check_config(yaml.safe_load(TINY.read_text()))
 BASE["studies"]["gai"]["early_stop"] = {"metrics": ["test"], "threshold": 0.9, "hold_steps": 10}
 
 NASTY = [

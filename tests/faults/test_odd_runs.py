@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from faults import TINY, full
+from faults import full
 from grokscope.config import check_config
 from grokscope.plan import Plan
-from project import copy_checkout, run_tool
+from project import TINY, copy_checkout, run_tool
 from synthetic import make_spec, make_trace, write
 from synthetic_results import make_results, small_config
 

@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from faults import (
-    TINY,
     contents,
     count,
     differences,
@@ -22,7 +21,7 @@ from faults import (
     wait_for_job,
 )
 from grokscope.workdir import InUseError, claim, clear_stale_lock, stop_orphans
-from project import run_tool
+from project import TINY, run_tool
 
 slow = pytest.mark.slow
 
@@ -60,6 +59,8 @@ def test_the_second_call_says_that_there_is_a_first(checkout):
     call = ["snakemake", "lead_lag", "--cores", "1", "--configfile", str(TINY)]
     try:
         assert wait_for_job(first), said(checkout)
+        # Held, with its jobs: it must not be done before the others are.
+        os.killpg(first.pid, signal.SIGSTOP)
         for before in ([], ["snakemake", "--unlock", "--configfile", str(TINY)]):
             # Not even if the user was told to unlock.
             if before:
@@ -73,8 +74,8 @@ def test_the_second_call_says_that_there_is_a_first(checkout):
         # To look at the plan disturbs nobody, and is allowed.
         look = run_tool([*call, "-n"], checkout)
         assert look.returncode == 0, look.stdout + look.stderr
-        assert first.poll() is None
         first.send_signal(signal.SIGINT)
+        os.killpg(first.pid, signal.SIGCONT)
         assert first.wait(60) == 1
     finally:
         end(first)
