@@ -74,6 +74,7 @@ def test_the_second_call_says_that_there_is_a_first(checkout):
         # To look at the plan disturbs nobody, and is allowed.
         look = run_tool([*call, "-n"], checkout)
         assert look.returncode == 0, look.stdout + look.stderr
+        assert first.poll() is None
         first.send_signal(signal.SIGINT)
         os.killpg(first.pid, signal.SIGCONT)
         assert first.wait(60) == 1
