@@ -10,9 +10,9 @@ from snakemake.utils import min_version, update_config
 min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from grokscope.config import ConfigError, check_file, read_argument
-from grokscope.live_view import show_failures, show_time_left
-from grokscope.plan import (
+from grokscope.runs.config import ConfigError, check_file, read_argument
+from grokscope.workflow.progress import show_failures, show_time_left
+from grokscope.runs.plan import (
     CAPTIONS,
     EVALUATION_TABLES,
     OVERLAY_PATTERN,
@@ -23,8 +23,8 @@ from grokscope.plan import (
     growing,
     to_json,
 )
-from grokscope.provenance import write_stamps
-from grokscope.runs import TRACE_PATTERN
+from grokscope.core.provenance import write_stamps
+from grokscope.runs.spec import TRACE_PATTERN
 
 # Given on the command line, another config replaces the default; it is not laid over it.
 if not workflow.overwrite_configfiles:

@@ -11,14 +11,14 @@ from typing import Any
 
 from benchmarks.common import Options, Report, Table, Wanted, interleave, main, spread
 from benchmarks.traces import analysis_settings, late_run
-from grokscope.alarms import find_alarms
-from grokscope.detectors import DETECTORS, block_maxima
-from grokscope.phases import phases_table
-from grokscope.rank import rank_table
-from grokscope.summary import runs_table
-from grokscope.trace import Trace, read_trace
-from grokscope.transitions import transitions_table
-from grokscope.variants import choices, variants_table
+from grokscope.data.trace import Trace, read_trace
+from grokscope.measure.alarms import find_alarms
+from grokscope.measure.detectors import DETECTORS, block_maxima
+from grokscope.measure.phases import phases_table
+from grokscope.measure.rank import rank_table
+from grokscope.measure.summary import runs_table
+from grokscope.measure.transitions import transitions_table
+from grokscope.measure.variants import choices, variants_table
 from synthetic import make_spec, write
 
 REPEATS = 7

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn import functional
 
-from grokscope.runs import RunSpec
-from grokscope.tasks import Dataset, ScalarSamples, make_dataset
+from grokscope.runs.spec import RunSpec
+from grokscope.runs.tasks import Dataset, ScalarSamples, make_dataset
 
 
 class Network(nn.Module):

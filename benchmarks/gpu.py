@@ -35,12 +35,12 @@ from benchmarks.common import (
     spread,
 )
 from benchmarks.step_time import GAI, LONG, SHORT, Case, Ours, Theirs, timed
-from grokscope.engines.base import MAX_ROWS, Columns, Engine
-from grokscope.engines.cpu import CpuEngine
-from grokscope.engines.cuda import ACTIVATION_BYTES, CudaEngine
-from grokscope.runs import RunSpec
-from grokscope.tasks import make_dataset
-from grokscope.training import train
+from grokscope.runs.spec import RunSpec
+from grokscope.runs.tasks import make_dataset
+from grokscope.train.engines.base import MAX_ROWS, Columns, Engine
+from grokscope.train.engines.cpu import CpuEngine
+from grokscope.train.engines.cuda import ACTIVATION_BYTES, CudaEngine
+from grokscope.train.loop import train
 from synthetic import make_spec
 
 REPEATS = 3
@@ -111,14 +111,14 @@ def accelerated(device: str, *, tf32: bool = False, **options: Any) -> Iterator[
         return CudaEngine(specs, datasets, device=device, tf32=tf32, **options)
 
     with (
-        mock.patch("grokscope.training.make_engine", make),
+        mock.patch("grokscope.train.loop.make_engine", make),
         tf32_on(device) if tf32 else nullcontext(),
     ):
         yield
 
 
 class Accelerated(Ours):
-    """Seconds a step of :func:`grokscope.training.train` with an engine's options."""
+    """Seconds a step of :func:`grokscope.train.loop.train` with an engine's options."""
 
     def __init__(
         self, specs: Sequence[RunSpec], device: str, target: float, **options: Any
@@ -174,7 +174,7 @@ def throughput(options: Options) -> Report:
         worst >= 5,
     )
     method = [
-        "Ours: `grokscope.training.train` with the CUDA engine, the difference of two lengths; "
+        "Ours: `grokscope.train.loop.train` with the CUDA engine, the difference of two lengths; "
         "torch.func: `vmap` over seeds on the same device. Both log train loss, metric and the "
         "norms of every layer every step and test every 10 steps."
     ]

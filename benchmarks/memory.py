@@ -13,10 +13,10 @@ import numpy as np
 from benchmarks.checkout import Job, checkout
 from benchmarks.common import Options, Report, Table, Wanted, main
 from benchmarks.traces import late_run
-from grokscope.config import check_config
-from grokscope.runs import RunSpec, expand_runs
-from grokscope.trace import trace_schema, write_trace
-from grokscope.training import train
+from grokscope.data.trace import trace_schema, write_trace
+from grokscope.runs.config import check_config
+from grokscope.runs.spec import RunSpec, expand_runs
+from grokscope.train.loop import train
 from synthetic import make_spec
 
 REPEATS = 1

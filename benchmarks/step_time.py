@@ -13,10 +13,10 @@ import torch
 
 from benchmarks.baselines import PlainLoop, VmapLoop
 from benchmarks.common import Options, Report, Table, Wanted, interleave, main, spread
-from grokscope.model import Shape
-from grokscope.runs import RunSpec
-from grokscope.tasks import make_dataset
-from grokscope.training import train
+from grokscope.runs.spec import RunSpec
+from grokscope.runs.tasks import make_dataset
+from grokscope.train.loop import train
+from grokscope.train.models import Shape
 from synthetic import make_spec
 
 REPEATS = 5
@@ -148,7 +148,7 @@ def sgemm_peak(device: str) -> float:
 
 
 class Ours:
-    """Seconds a step of :func:`grokscope.training.train`, its start left out.
+    """Seconds a step of :func:`grokscope.train.loop.train`, its start left out.
 
     The difference of two trainings from the same start, one of `steps` and one of a fifth.
     """
@@ -296,7 +296,7 @@ def benchmark(options: Options) -> Report:
         "step_time" if options.device == "cpu" else f"step_time_{options.device}",
         f"Step time ({options.device})",
         [
-            "Ours: `grokscope.training.train`, the difference of two lengths. (a): nn.Linear on "
+            "Ours: `grokscope.train.loop.train`, the difference of two lengths. (a): nn.Linear on "
             "one-hot floats (made once), autograd, `torch.optim.AdamW`, one run, every logged "
             "number read with `item`. (b): `torch.func.stack_module_state` and `vmap` over seeds, "
             "AdamW on the stack. All log train loss, metric and each layer's gradient and "

@@ -8,9 +8,9 @@ import numpy as np
 import yaml
 
 from benchmarks import ROOT
-from grokscope.config import check_config
-from grokscope.runs import RunSpec
-from grokscope.trace import Trace, gradient_layers
+from grokscope.data.trace import Trace, gradient_layers
+from grokscope.runs.config import check_config
+from grokscope.runs.spec import RunSpec
 from synthetic import make_trace
 
 

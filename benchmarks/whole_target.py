@@ -14,9 +14,9 @@ import yaml
 from benchmarks import ROOT
 from benchmarks.checkout import checkout
 from benchmarks.common import Options, Report, Table, Wanted, main, number
-from grokscope.config import check_config
-from grokscope.runs import RunSpec, expand_runs
-from grokscope.trace import read_trace
+from grokscope.data.trace import read_trace
+from grokscope.runs.config import check_config
+from grokscope.runs.spec import RunSpec, expand_runs
 
 REPEATS = 1
 CORES = 2

@@ -3,7 +3,7 @@
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from grokscope.workdir import (
+from grokscope.workflow.lock import (
     InUseError,
     claim,
     clear_stale_lock,

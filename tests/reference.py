@@ -1,6 +1,6 @@
 """The published training loop in plain PyTorch: nn.Linear, autograd, torch.optim.AdamW.
 
-Written after papers.md, independently of grokscope.model: what ours is compared with.
+Written after papers.md, independently of grokscope.train.models: what ours is compared with.
 """
 
 from itertools import pairwise
@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grokscope.runs import RunSpec
-from grokscope.tasks import ScalarSamples, make_dataset
+from grokscope.runs.spec import RunSpec
+from grokscope.runs.tasks import ScalarSamples, make_dataset
 
 
 def autograd_gradient(network: "Network") -> Tensor:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokscope.runs import RunSpec, decimal_string
-from grokscope.trace import Trace, TraceInfo, gradient_layers, trace_schema, write_trace
+from grokscope.data.trace import Trace, TraceInfo, gradient_layers, trace_schema, write_trace
+from grokscope.runs.spec import RunSpec, decimal_string
 
 VERSIONS = {"grokscope": "0.1.0", "torch": "2.0", "numpy": "2.0", "python": "3.11"}
 # Sections of `analysis` for runs of 1,000 to 3,000 steps: windows shorter than the default.

@@ -16,14 +16,10 @@ import numpy as np
 import pandas as pd
 
 from grokscope.claims import claims_table, read_published
-from grokscope.claims.evidence import Evidence
-from grokscope.config import check_config
-from grokscope.report import render_html, render_markdown, report_context
-from grokscope.runs import RunKey, RunSpec, expand_runs
-from grokscope.study_summary import analysis_environment, study_facts
-from grokscope.tables import read_table, write_table
-from grokscope.trace import Trace
-from grokscope.validation import (
+from grokscope.claims.registry import Evidence
+from grokscope.data.tables import read_table, write_table
+from grokscope.data.trace import Trace
+from grokscope.report.checks import (
     OF_SUMMARY,
     Check,
     Recomputed,
@@ -35,6 +31,10 @@ from grokscope.validation import (
     recompute_all,
     validate,
 )
+from grokscope.report.page import render_html, render_markdown, report_context
+from grokscope.report.summary import analysis_environment, study_facts
+from grokscope.runs.config import check_config
+from grokscope.runs.spec import RunKey, RunSpec, expand_runs
 from synthetic import make_trace, write
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "workflow" / "report"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import grokscope
-from grokscope.tables import data_dictionary, table_names
+from grokscope.data.tables import data_dictionary, table_names
 from project import CONFIGS, ROOT, run_tool
 
 
@@ -54,8 +54,8 @@ def test_analysis_needs_no_torch():
     code = (
         "import sys, pkgutil, importlib, grokscope\n"
         "for module in pkgutil.walk_packages(grokscope.__path__, 'grokscope.'):\n"
-        "    if not module.name.startswith(('grokscope.training', 'grokscope.model',"
-        " 'grokscope.engines')):\n"
+        "    if not module.name.startswith(('grokscope.train.loop', 'grokscope.train.models',"
+        " 'grokscope.train.engines')):\n"
         "        importlib.import_module(module.name)\n"
         "assert 'torch' not in sys.modules and 'snakemake' not in sys.modules\n"
     )

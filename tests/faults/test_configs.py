@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faults import count
-from grokscope.config import ConfigError, check_config, check_file, read_argument
-from grokscope.plan import STUDIES, STUDY_TABLES, Plan
-from grokscope.runs import RunSpec
+from grokscope.runs.config import ConfigError, check_config, check_file, read_argument
+from grokscope.runs.plan import STUDIES, STUDY_TABLES, Plan
+from grokscope.runs.spec import RunSpec
 from project import TINY, run_tool
 
 # Small enough that to plan it takes no time, and with a value for every key.

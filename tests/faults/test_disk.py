@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faults import end, finish, full, said, start
-from grokscope.files import WriteError, replacing
+from grokscope.core.files import WriteError, replacing
 from project import ROOT
 
 TRACE = (

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from faults import full
-from grokscope.config import check_config
-from grokscope.plan import Plan
+from grokscope.runs.config import check_config
+from grokscope.runs.plan import Plan
 from project import TINY, copy_checkout, run_tool
 from synthetic import make_spec, make_trace, write
 from synthetic_results import make_results, small_config

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from grokscope.config import ConfigError, check_config
+from grokscope.runs.config import ConfigError, check_config
 from synthetic_results import make_results, small_config, synthetic_trace
 
 HOSTILE = [

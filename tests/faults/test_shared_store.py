@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from faults import end, said, start
-from grokscope.store import TraceStore, content_hash
-from grokscope.trace import TraceError, read_trace, write_sealed
+from grokscope.data.trace import TraceError, read_trace, write_sealed
+from grokscope.train.store import TraceStore, content_hash
 from project import ROOT, copy_checkout
 from synthetic import make_spec, make_trace, write
 
@@ -59,8 +59,8 @@ def test_two_workflows_at_once_lose_nothing(tmp_path):
 KEEP = """
 import sys
 from pathlib import Path
-from grokscope.store import TraceStore
-from grokscope.trace import read_trace
+from grokscope.train.store import TraceStore
+from grokscope.data.trace import read_trace
 store, folder = TraceStore(sys.argv[1]), Path(sys.argv[2])
 for turn in range(5):
     for path in sorted(folder.rglob("seed=*.parquet")):

@@ -20,7 +20,7 @@ from faults import (
     start,
     wait_for_job,
 )
-from grokscope.workdir import InUseError, claim, clear_stale_lock, stop_orphans
+from grokscope.workflow.lock import InUseError, claim, clear_stale_lock, stop_orphans
 from project import TINY, run_tool
 
 slow = pytest.mark.slow

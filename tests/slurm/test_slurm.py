@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from cluster import wait_for
-from grokscope.checkpoint import Checkpoint
-from grokscope.plan import STUDY_TABLES, Plan
-from grokscope.runs import RunSpec
-from grokscope.store import training_key
-from grokscope.trace import read_trace
+from grokscope.data.trace import read_trace
+from grokscope.runs.plan import STUDY_TABLES, Plan
+from grokscope.runs.spec import RunSpec
+from grokscope.train.checkpoint import Checkpoint
+from grokscope.train.store import training_key
 from project import ROOT, copy_checkout, run_tool
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grokscope.script import run
-from grokscope.validation import failures
+from grokscope.report.checks import failures
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

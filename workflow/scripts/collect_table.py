@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from grokscope.script import run
-from grokscope.tables import concatenate, read_table, write_table
+from grokscope.data.tables import concatenate, read_table, write_table
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

@@ -4,10 +4,10 @@ import json
 from functools import partial
 from typing import Any
 
-from grokscope.detectors import read_scores
-from grokscope.evaluation import evaluation_tables
-from grokscope.script import run
-from grokscope.tables import read_table, write_table
+from grokscope.data.tables import read_table, write_table
+from grokscope.evaluate.study import evaluation_tables
+from grokscope.measure.detectors import read_scores
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

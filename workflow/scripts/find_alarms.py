@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from grokscope.alarms import alarms_table
-from grokscope.script import run
-from grokscope.tables import write_table
-from grokscope.trace import read_traces
+from grokscope.data.tables import write_table
+from grokscope.data.trace import read_traces
+from grokscope.measure.alarms import alarms_table
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from grokscope.claims import claims_table, read_published
-from grokscope.claims.evidence import Evidence
-from grokscope.script import run
-from grokscope.tables import empty, read_table, write_table
+from grokscope.claims.registry import Evidence
+from grokscope.data.tables import empty, read_table, write_table
+from grokscope.workflow.script import run
 
 TABLES = ("runs", "transitions", "alarms", "rank", "phases", "evaluation", "chance")
 

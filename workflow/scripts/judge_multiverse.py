@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from grokscope.claims import read_published
-from grokscope.multiverse import multiverse_table
-from grokscope.script import run
-from grokscope.tables import read_table, write_table
+from grokscope.claims.multiverse import multiverse_table
+from grokscope.data.tables import read_table, write_table
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from grokscope.script import run
-from grokscope.summary import runs_table
-from grokscope.tables import write_table
-from grokscope.trace import read_traces
+from grokscope.data.tables import write_table
+from grokscope.data.trace import read_traces
+from grokscope.measure.summary import runs_table
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from grokscope.plotting import style
-from grokscope.plotting.gai import alarm_leads
-from grokscope.plotting.selection import of_study
-from grokscope.script import run
-from grokscope.tables import read_table
+from grokscope.data.tables import read_table
+from grokscope.figures import style
+from grokscope.figures.gai import alarm_leads
+from grokscope.figures.selection import of_study
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

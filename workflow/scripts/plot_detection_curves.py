@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from grokscope.plotting import style
-from grokscope.plotting.evidence import detection_curves
-from grokscope.script import run
-from grokscope.tables import read_table
+from grokscope.data.tables import read_table
+from grokscope.figures import style
+from grokscope.figures.evidence import detection_curves
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

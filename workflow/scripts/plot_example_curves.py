@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from grokscope.plotting import style
-from grokscope.plotting.phase_diagram import choose_examples, example_curves
-from grokscope.plotting.selection import find_trace, key_of, of_study
-from grokscope.script import run
-from grokscope.tables import read_table
-from grokscope.trace import read_trace
+from grokscope.data.tables import read_table
+from grokscope.data.trace import read_trace
+from grokscope.figures import style
+from grokscope.figures.phase_diagram import choose_examples, example_curves
+from grokscope.figures.selection import find_trace, key_of, of_study
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

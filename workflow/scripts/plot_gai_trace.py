@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from grokscope.alarms import scores
-from grokscope.plotting import style
-from grokscope.plotting.gai import choose_run, gai_trace
-from grokscope.plotting.selection import find_trace, key_of, of_study
-from grokscope.script import run
-from grokscope.tables import read_table
-from grokscope.trace import read_trace
+from grokscope.data.tables import read_table
+from grokscope.data.trace import read_trace
+from grokscope.figures import style
+from grokscope.figures.gai import choose_run, gai_trace
+from grokscope.figures.selection import find_trace, key_of, of_study
+from grokscope.measure.alarms import scores
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

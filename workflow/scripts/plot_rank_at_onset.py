@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from grokscope.plotting import style
-from grokscope.plotting.gai import rank_at_onset
-from grokscope.plotting.selection import of_study
-from grokscope.script import run
-from grokscope.tables import read_table
-from grokscope.trace import read_trace
+from grokscope.data.tables import read_table
+from grokscope.data.trace import read_trace
+from grokscope.figures import style
+from grokscope.figures.gai import rank_at_onset
+from grokscope.figures.selection import of_study
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from grokscope.claims import read_published
-from grokscope.plotting import style
-from grokscope.plotting.multiverse import specification_curves
-from grokscope.script import run
-from grokscope.tables import read_table
+from grokscope.data.tables import read_table
+from grokscope.figures import style
+from grokscope.figures.multiverse import specification_curves
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

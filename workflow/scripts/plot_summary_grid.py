@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from grokscope.plotting import style
-from grokscope.plotting.lead_lag import summary_grid
-from grokscope.script import run
-from grokscope.tables import read_table
-from grokscope.trace import read_trace
+from grokscope.data.tables import read_table
+from grokscope.data.trace import read_trace
+from grokscope.figures import style
+from grokscope.figures.lead_lag import summary_grid
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

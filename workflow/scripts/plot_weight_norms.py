@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from grokscope.plotting import style
-from grokscope.plotting.lead_lag import weight_norms
-from grokscope.script import run
-from grokscope.trace import read_trace
+from grokscope.data.trace import read_trace
+from grokscope.figures import style
+from grokscope.figures.lead_lag import weight_norms
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from grokscope.detectors import score_run, write_scores
-from grokscope.script import run
-from grokscope.trace import read_traces
+from grokscope.data.trace import read_traces
+from grokscope.measure.detectors import score_run, write_scores
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from grokscope.files import replacing
-from grokscope.script import run
-from grokscope.study_summary import analysis_environment, study_facts, training_environment
-from grokscope.tables import read_table
-from grokscope.trace import read_trace
+from grokscope.core.files import replacing
+from grokscope.data.tables import read_table
+from grokscope.data.trace import read_trace
+from grokscope.report.summary import analysis_environment, study_facts, training_environment
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from grokscope.checkpoint import Checkpoint
-from grokscope.devices import choose_device
-from grokscope.runs import RunKey, RunSpec
-from grokscope.script import run
-from grokscope.store import TraceStore, training_key
-from grokscope.trace import write_trace
+from grokscope.data.trace import write_trace
+from grokscope.runs.spec import RunKey, RunSpec
+from grokscope.train.checkpoint import Checkpoint
+from grokscope.train.devices import choose_device
+from grokscope.train.store import TraceStore, training_key
+from grokscope.workflow.script import run
 
 CHECKPOINTS = Path("results/checkpoints")
 
@@ -37,7 +37,7 @@ def train(
     # Imported here: traces from the store need not wait for torch.
     from tqdm import tqdm
 
-    from grokscope.training import iter_train
+    from grokscope.train.loop import iter_train
 
     checkpoints = []
     for spec in specs:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from grokscope.claims import read_published
-from grokscope.files import replacing
-from grokscope.runs import RunSpec
-from grokscope.script import run
-from grokscope.tables import read_table, table_names
-from grokscope.validation import outcome, validate
+from grokscope.core.files import replacing
+from grokscope.data.tables import read_table, table_names
+from grokscope.report.checks import outcome, validate
+from grokscope.runs.spec import RunSpec
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

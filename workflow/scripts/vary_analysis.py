@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from grokscope.script import run
-from grokscope.tables import write_table
-from grokscope.trace import read_traces
-from grokscope.variants import variants_table
+from grokscope.data.tables import write_table
+from grokscope.data.trace import read_traces
+from grokscope.measure.variants import variants_table
+from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from grokscope.claims import read_published
-from grokscope.files import replacing
-from grokscope.report import render_html, render_markdown, report_context
-from grokscope.script import run
-from grokscope.tables import read_table
+from grokscope.core.files import replacing
+from grokscope.data.tables import read_table
+from grokscope.report.page import render_html, render_markdown, report_context
+from grokscope.workflow.script import run
 
 OF_RUNS = ("runs", "transitions", "alarms", "rank", "phases")
 TABLES = (*OF_RUNS, "evaluation", "chance", "multiverse", "claims")

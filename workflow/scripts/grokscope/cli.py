@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from grokscope.config import default_of
-from grokscope.store import TraceStore
-from grokscope.trace import TraceError
+from grokscope.data.trace import TraceError
+from grokscope.runs.config import default_of
+from grokscope.train.store import TraceStore
 
 
 def _list(store: TraceStore, options: argparse.Namespace) -> int:

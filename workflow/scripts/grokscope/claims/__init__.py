@@ -26,9 +26,9 @@ import yaml
 
 # Imported for the claims that they register.
 from grokscope.claims import gai, lead_lag, phase_diagram  # noqa: F401
-from grokscope.claims.evidence import CLAIMS, FAILS, HOLDS, NOT_TESTABLE, Evidence, NotTestable
-from grokscope.statistics import adjust
-from grokscope.tables import from_rows
+from grokscope.claims.registry import CLAIMS, FAILS, HOLDS, NOT_TESTABLE, Evidence, NotTestable
+from grokscope.data.tables import from_rows
+from grokscope.evaluate.statistics import adjust
 
 PUBLISHED_FIELDS = {"id", "study", "statement", "published", "values", "weakness"}
 

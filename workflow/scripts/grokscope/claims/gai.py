@@ -1,6 +1,6 @@
 """GAI1-GAI8: the Gradient Acceleration Index warns 200-400 steps ahead.
 
-Input: :class:`grokscope.claims.evidence.Evidence`. Output: a finding a claim.
+Input: :class:`grokscope.claims.registry.Evidence`. Output: a finding a claim.
 
 GAI1-GAI3, GAI7 and GAI8 are judged by the row of the table ``evaluation`` that comes closest to
 what was published: every alarm of the combined norm above the published threshold, matched one
@@ -19,10 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from grokscope import matching
-from grokscope.alarms import largest_spike
-from grokscope.claims.chance import null_rows, p_values, sentence
-from grokscope.claims.evidence import (
+from grokscope.claims.registry import (
     CELL,
     KEY,
     Evidence,
@@ -39,8 +36,18 @@ from grokscope.claims.evidence import (
     steps_text,
 )
 from grokscope.claims.rules import above, correlates, inside, reaches, significant
-from grokscope.matching import AtRisk, Cohort, floats, held_out, is_event
-from grokscope.statistics import NO_INTERVAL, Interval, p_value, pearson, resolves, spearman
+from grokscope.claims.wording import null_rows, p_values, sentence
+from grokscope.evaluate import matching
+from grokscope.evaluate.matching import AtRisk, Cohort, floats, held_out, is_event
+from grokscope.evaluate.statistics import (
+    NO_INTERVAL,
+    Interval,
+    p_value,
+    pearson,
+    resolves,
+    spearman,
+)
+from grokscope.measure.alarms import largest_spike
 
 Array = NDArray[np.float64]
 Row = Mapping[str, Any]
@@ -267,8 +274,8 @@ def alarm_recall(evidence: Evidence, values: Values) -> Finding:
 def spikes(evidence: Evidence) -> pd.DataFrame:
     """Largest spike of each run before its onset (or its end), and the run's final metric.
 
-    The size of a spike is its peak (:func:`grokscope.alarms.spike_peaks`). Runs without alarm by
-    then, or without final metric, are left out.
+    The size of a spike is its peak (:func:`grokscope.measure.alarms.spike_peaks`). Runs without
+    alarm by then, or without final metric, are left out.
     """
     runs = runs_of(evidence).sort_values(KEY, ignore_index=True)
     fired = alarms_of(evidence, runs)

@@ -1,6 +1,6 @@
 """LL1-LL5: gradient-norm peaks precede generalisation (Du & Ji 2026).
 
-Input: :class:`grokscope.claims.evidence.Evidence`. Output: a finding a claim.
+Input: :class:`grokscope.claims.registry.Evidence`. Output: a finding a claim.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from grokscope.claims.evidence import (
+from grokscope.claims.registry import (
     CELL,
     Cell,
     Evidence,
@@ -26,7 +26,7 @@ from grokscope.claims.evidence import (
     span_text,
     steps_text,
 )
-from grokscope.statistics import Interval, Rows, spearman
+from grokscope.evaluate.statistics import Interval, Rows, spearman
 
 PRIMARY = Scale(
     sizes={"modular_addition": 97**2},

@@ -1,6 +1,6 @@
 """PD1-PD7: four phases over weight decay, data and width.
 
-Input: :class:`grokscope.claims.evidence.Evidence`. Output: a finding a claim.
+Input: :class:`grokscope.claims.registry.Evidence`. Output: a finding a claim.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokscope.claims.evidence import (
+from grokscope.claims.registry import (
     GENERALISING,
     PHASES,
     Evidence,
@@ -22,7 +22,7 @@ from grokscope.claims.evidence import (
     share_text,
     steps_text,
 )
-from grokscope.statistics import NO_INTERVAL, Interval, Rows
+from grokscope.evaluate.statistics import NO_INTERVAL, Interval, Rows
 
 PHASE_GRID = Scale(
     sizes={"modular_addition": 97**2},

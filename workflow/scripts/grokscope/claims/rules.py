@@ -6,7 +6,7 @@ claim would hold. Where there is no interval (fewer than two seeds) the point st
 
 from __future__ import annotations
 
-from grokscope.statistics import Interval
+from grokscope.evaluate.statistics import Interval
 
 
 def inside(measured: float, low: float, high: float) -> bool:
@@ -36,8 +36,8 @@ def significant(measured: float, interval: Interval, resolved: bool) -> bool | N
     ----------
     resolved
         Whether there are enough seeds for an interval of that confidence
-        (:func:`grokscope.statistics.resolves`). If not, the interval is only their range, and
-        only an excess that is not even positive decides.
+        (:func:`grokscope.evaluate.statistics.resolves`). If not, the interval is only their range,
+        and only an excess that is not even positive decides.
 
     Returns
     -------

@@ -1,0 +1,490 @@
+"""Tables of a study: planted detectors with known answers, scopes, splits, and invariances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grokscope.data.tables import empty
+from grokscope.evaluate.curves import Signal
+from grokscope.evaluate.matching import KEY, PANEL, Cohort
+from grokscope.evaluate.study import choose_threshold, evaluation_tables
+from grokscope.measure.detectors import Detector
+
+STEP, LAST = 10, 4000
+SETTINGS: dict[str, Any] = {
+    "evaluation": {
+        "lead_window": [200, 400],
+        "horizons": [400, 1000],
+        "minimum_lead": 10,
+        "primary_horizon": 400,
+        "development_seeds": [0, 1, 2, 3],
+        "surrogates": 199,
+        "confidence": 0.95,
+        "resamples": 200,
+        "seed": 0,
+    },
+    "phases": {"gap": 200},
+    "alarms": {"refractory": 100, "threshold": 3.5},
+    "detectors": {"resolution": STEP},
+}
+Score = Callable[[Mapping[str, Any], np.ndarray], np.ndarray]
+Table = pd.DataFrame
+
+
+def changed(**evaluation: Any) -> dict[str, Any]:
+    return SETTINGS | {"evaluation": SETTINGS["evaluation"] | evaluation}
+
+
+def run(seed: int, test: int | None, last: int | None = LAST, **more: Any) -> dict[str, Any]:
+    """Row of a transitions table; memorised at step 100 unless `more` says otherwise."""
+    key = {"study": "gai", "task": "modular_addition", "depth": 2, "train_fraction": 0.6}
+    key |= {"weight_decay": 1.0, "width": 64, "seed": seed}
+    return key | {"train_onset_step": 100, "test_onset_step": test, "last_step": last} | more
+
+
+def transitions(rows: list[dict[str, Any]]) -> Table:
+    return pd.DataFrame(rows).astype(
+        dict.fromkeys(["train_onset_step", "test_onset_step", "last_step"], "Int64")
+    )
+
+
+def detector(name: str, level: float | None = None, **more: Any) -> Detector:
+    return Detector(
+        name=name,
+        signal=lambda trace, settings: {},
+        uses_test_data=more.get("uses_test_data", False),
+        threshold=None if level is None else lambda settings: level,
+        latched=False,
+        description="planted",
+    )
+
+
+def scores(runs: Table, layers: Mapping[str, Score]) -> Table:
+    """Scores of every run: a function of its row and of its blocks' steps."""
+    rows = []
+    for row in runs.to_dict("records"):
+        last = -1 if pd.isna(row["last_step"]) else row["last_step"]
+        steps = np.arange(last // STEP + 1) * STEP
+        for layer, score in layers.items():
+            if layer == "combined" or int(layer) <= row["depth"]:
+                values = np.asarray(score(row, steps), np.float32) * np.ones(len(steps))
+                key = {name: row[name] for name in KEY}
+                rows.append(key | {"layer": layer, "warm_up": 0, "scores": values})
+    return pd.DataFrame(rows)
+
+
+def tables(
+    runs: Table,
+    planted: Mapping[str, Score | Mapping[str, Score]],
+    settings: Mapping[str, Any] = SETTINGS,
+    levels: Mapping[str, float] | None = None,
+) -> dict[str, Table]:
+    """Tables of planted detectors: a score, or one a layer; some with a stated threshold."""
+
+    def of(name: str) -> Table:
+        layers = planted[name]
+        return scores(runs, layers if isinstance(layers, Mapping) else {"combined": layers})
+
+    detectors = {name: detector(name, (levels or {}).get(name)) for name in planted}
+    return evaluation_tables(of, runs, settings, detectors)
+
+
+def select(table: Table, **values: Any) -> Table:
+    """Rows with these values, of the whole study unless `values` say otherwise."""
+    for name, value in ({"task": None, "depth": None} | values).items():
+        if name in table:
+            column = table[name]
+            table = table[column.isna() if value is None else (column == value).fillna(False)]
+    return table
+
+
+def only(table: Table, **values: Any) -> dict[str, Any]:
+    found = select(table, **values)
+    assert len(found) == 1, f"{len(found)} rows of {values}"
+    return found.iloc[0].to_dict()
+
+
+# ------------------------------------------------------------------ planted detectors
+
+
+def typical_runs() -> Table:
+    """16 seeds of two cells; onsets around 2000, a few never; two seeds in ten without event."""
+    rng = np.random.default_rng(0)
+    return transitions(
+        [
+            run(
+                seed,
+                None if seed % 8 == 7 else 2000 + int(rng.integers(-25, 26)) * 10,
+                depth=depth,
+            )
+            for depth in (2, 3)
+            for seed in range(16)
+        ]
+    )
+
+
+def oracle(row: Mapping[str, Any], steps: np.ndarray) -> np.ndarray:
+    """1 at 300 steps before the event."""
+    onset = row["test_onset_step"]
+    return np.zeros(len(steps)) if pd.isna(onset) else 1.0 * (steps == onset - 300)
+
+
+def typical(row: Mapping[str, Any], steps: np.ndarray) -> np.ndarray:
+    """1 where the middle of the primary window is before the typical onset."""
+    return 1.0 * (steps == 1800)
+
+
+def noise(row: Mapping[str, Any], steps: np.ndarray) -> np.ndarray:
+    return np.random.default_rng([row["seed"], row["depth"]]).normal(size=len(steps))
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Table]:
+    planted = {"oracle": oracle, "typical": typical, "noise": noise}
+    return tables(typical_runs(), planted, levels={"noise": 3.0})
+
+
+def test_a_perfect_oracle_scores_one_and_beats_all(found: dict[str, Table]) -> None:
+    rows = select(found["evaluation"], detector="oracle")
+    assert len(rows) == 1 + 2 * 3
+    for name in ("precision", "recall", "f1", "precision_low", "recall_high"):
+        assert (rows[name] == 1).all(), name
+    assert (rows["false_alarms_per_10000"] == 0).all()
+    assert (rows["lead_q25"] == 300).all() and (rows["lead_q75"] == 300).all()
+    assert (rows["threshold"] == 0).all()  # above it is the alarm
+    chance = select(found["chance"], detector="oracle", score="auc")
+    assert chance["null_model"].tolist() == ["A", "B", "C", "D"]
+    assert (chance["observed"] > 0.9).all()
+    assert (chance["p"] == 1 / 200).all()
+    narrow = select(
+        found["chance"],
+        detector="oracle",
+        rule="every",
+        lead_min=200,
+        lead_max=400,
+        score="recall",
+    )
+    assert (narrow["p"] < 0.05).all()
+
+
+def test_who_knows_only_the_typical_onset_beats_a_and_b_but_not_c_or_d(
+    found: dict[str, Table],
+) -> None:
+    evaluation = only(
+        found["evaluation"], detector="typical", rule="first", lead_min=10, lead_max=400
+    )
+    assert 0.5 < evaluation["recall"] < 1
+    for score in ("precision", "recall", "f1"):
+        p = select(
+            found["chance"],
+            detector="typical",
+            rule="first",
+            lead_min=10,
+            lead_max=400,
+            score=score,
+        ).set_index("null_model")["p"]
+        assert p["A"] < 0.02 and p["B"] < 0.02, score
+        assert p["C"] > 0.1 and p["D"] > 0.1, score
+    p = select(found["chance"], detector="typical", score="auc").set_index("null_model")["p"]
+    assert p["A"] < 0.02 and p["B"] < 0.02
+    assert p["C"] > 0.1
+
+
+def test_noise_beats_nothing(found: dict[str, Table]) -> None:
+    p = select(found["chance"], detector="noise", score="auc")["p"]
+    assert (p > 0.05).all()
+
+
+def test_the_constant_time_itself_beats_a_and_b_but_not_c_or_d(found: dict[str, Table]) -> None:
+    """Its score rises with time, so it is highest at the event; in every run of the cell."""
+    areas = select(found["chance"], detector="constant_time", score="auc")
+    assert (areas["observed"] > 0.7).all()
+    p = areas.set_index("null_model")["p"]
+    assert p["A"] < 0.02 and p["B"] < 0.02
+    assert p["C"] == 1 and p["D"] > 0.1
+
+
+# ------------------------------------------------------------------ rows
+
+
+def test_rows_of_each_rule_window_and_scope(found: dict[str, Table]) -> None:
+    rows = found["evaluation"]
+    mine = select(rows, detector="noise", threshold_source="published")
+    assert (mine["threshold"] == 3).all()
+    windows = [tuple(pair) for pair in mine[["lead_min", "lead_max"]].fillna(-1).to_numpy()]
+    assert windows == [(-1, -1), *[(10, 400), (10, 1000), (200, 400)] * 2]
+    assert mine["rule"].tolist() == ["run", *["first"] * 3, *["every"] * 3]
+    scopes = rows[["task", "depth"]].drop_duplicates().astype(object)
+    scopes = scopes.where(scopes.notna(), None).to_numpy().tolist()
+    panels = [["modular_addition", depth] for depth in (2, 3)]
+    assert scopes == [[None, None], [None, 2], [None, 3], *panels]
+    assert not rows.duplicated(
+        [*PANEL, "detector", "layer", "threshold_source", "rule", "lead_min", "lead_max"]
+    ).any()
+    assert set(rows["detector"]) == {"oracle", "typical", "noise", "constant_time", "at_once"}
+
+
+def test_development_seeds_are_not_scored(found: dict[str, Table]) -> None:
+    rows = select(found["evaluation"])
+    assert set(rows["n_runs"]) == {24}
+    assert set(rows["seeds"]) == {12}
+    assert set(rows["n_events"]) == {20}
+
+
+def test_counts_of_the_study_are_those_of_its_panels(found: dict[str, Table]) -> None:
+    names = ["n_runs", "n_events", "n_alarms", "n_judged", "n_hits"]
+    by = ["detector", "threshold_source", "rule", "lead_min", "lead_max"]
+    table = found["evaluation"]
+    pooled = select(table).groupby(by, dropna=False)[names].sum()
+    panels = table[table["task"].notna()].groupby(by, dropna=False)[names].sum()
+    pd.testing.assert_frame_equal(pooled, panels)
+    ratio = table["n_hits"] / table["n_judged"]
+    known = table["precision"].notna()
+    assert np.allclose(ratio[known].astype(float), table["precision"][known].astype(float))
+    for name in ("precision", "recall", "f1"):
+        inside = table[table[f"{name}_low"].notna()]
+        assert (inside[f"{name}_low"] <= inside[name] + 1e-12).all()
+        assert (inside[name] <= inside[f"{name}_high"] + 1e-12).all()
+
+
+def test_leads_of_all_events_and_censored_ones() -> None:
+    """Leads 300 and 100, a miss, and a run that waited 3900 steps in vain.
+
+    Kaplan-Meier: a quarter each at 0, 100 and 300: survival is 1/4 from 300 on.
+    """
+    runs = transitions([run(0, 1000), run(1, 1000), run(2, 1000), run(3, None), run(4, None)])
+    at = {0: 700, 1: 900, 2: 1000, 3: 100, 4: 9999}
+    made = tables(
+        runs,
+        {"planted": lambda row, steps: steps == at[row["seed"]]},
+        changed(development_seeds=[]),
+        {"planted": 0.5},
+    )
+    row = only(made["evaluation"], detector="planted", rule="run", threshold_source="published")
+    assert (row["lead_q25"], row["lead_median"], row["lead_q75"]) == (50, 100, 200)
+    assert row["km_lead_median"] == 300
+    assert (row["n_alarms"], row["n_judged"], row["n_hits"]) == (3, 3, 2)
+    # 3 * 1000 steps before events and 2 * 4001 in vain; one false run.
+    assert row["false_alarms_per_10000"] == pytest.approx(1e4 / 11002)
+    assert row["time_in_warning"] == pytest.approx((300 + 100 + 3901) / 11002)
+
+
+def test_references_by_hand() -> None:
+    """Development onsets 900, 1000, 1400: alarms at 1000 - 205 and, for 200-400, at 700."""
+    onsets = {0: 900, 1: 1000, 2: 1400, 4: 1000, 5: 1300}
+    runs = transitions([run(seed, onset) for seed, onset in onsets.items()] + [run(6, None)])
+    rows = tables(runs, {})["evaluation"]
+    wide = only(rows, detector="constant_time", rule="first", lead_min=10, lead_max=400)
+    # Leads 205 and 505, and a false alarm.
+    assert (wide["n_hits"], wide["n_judged"], wide["n_events"]) == (1, 3, 2)
+    assert (wide["lead_q25"], wide["lead_q75"]) == (280, 430)
+    narrow = only(rows, detector="constant_time", rule="every", lead_min=200, lead_max=400)
+    assert (narrow["n_hits"], narrow["lead_median"]) == (1, 450)
+    every = only(rows, detector="at_once", rule="run")
+    assert (every["recall"], every["precision"]) == (1, pytest.approx(2 / 3))
+    first = only(rows, detector="at_once", rule="first", lead_min=10, lead_max=1000)
+    assert (first["n_hits"], first["n_judged"]) == (1, 3)
+
+
+def test_a_cell_without_development_events_has_no_constant_time() -> None:
+    runs = transitions([run(0, 1000), run(4, 1000), run(0, None, width=8), run(4, 1000, width=8)])
+    row = only(
+        tables(runs, {})["evaluation"],
+        detector="constant_time",
+        rule="run",
+        threshold_source="none",
+    )
+    assert (row["n_alarms"], row["n_hits"], row["n_events"]) == (1, 1, 2)
+
+
+def test_thresholds_by_hand() -> None:
+    """Records 1, 3, 5 (at 300, 500, 900) and 2, 4 (at 200, 700); onsets 1000.
+
+    Leads 100-500: above 1 one hits (3 at 500), above 2 both (3 at 500, 4 at 700), above 3 both
+    too (5 at 900, 4 at 700), above 4 one again.
+    """
+    one, other = np.zeros(101), np.zeros(101)
+    one[[30, 50, 90, 95]] = [1, 3, 5, 9]
+    other[[20, 70, 99]] = [2, 4, np.nan]
+    cohort = Cohort.from_onsets([1000, 1000], [1000, 1000])
+    signal = Signal(cohort, [one, other], STEP)
+    assert choose_threshold(signal, (100, 500)) == 3
+    # Only 2 at 200 hits: the first alarm above 0 or above 1.
+    assert choose_threshold(signal, (800, 800)) == 1
+    assert choose_threshold(signal, (1001, 1002)) is None
+    assert choose_threshold(signal.take(np.array([], int)), (100, 500)) is None
+    silent = Signal(cohort, [np.full(101, np.nan)] * 2, STEP)
+    assert choose_threshold(silent, (100, 500)) is None
+
+
+def test_each_window_has_its_own_threshold() -> None:
+    """1 at 300 and 2 at 50 steps before the event: above 1 for 10-400, above 0 for 200-400."""
+
+    def rising(row: Mapping[str, Any], steps: np.ndarray) -> np.ndarray:
+        lead = row["test_onset_step"] - steps
+        return 1.0 * (lead == 300) + 2 * (lead == 50)
+
+    runs = transitions([run(seed, 1000 + 100 * seed) for seed in range(8)])
+    rows = select(tables(runs, {"planted": rising})["evaluation"], detector="planted")
+    levels = {
+        (row["rule"], row["lead_min"], row["lead_max"]): row["threshold"]
+        for row in rows.astype(object).where(rows.notna(), None).to_dict("records")
+    }
+    for rule in ("first", "every"):
+        assert levels[rule, 10, 400] == levels[rule, 10, 1000] == 1
+        assert levels[rule, 200, 400] == 0
+    assert levels["run", None, None] == 1
+
+
+# ------------------------------------------------------------------ splits and layers
+
+
+@pytest.mark.parametrize("seeds", [[], [99], list(range(16))])
+def test_without_a_split_nothing_is_chosen_and_all_is_scored(seeds: list[int]) -> None:
+    made = tables(
+        typical_runs(),
+        {"oracle": oracle},
+        changed(development_seeds=seeds, surrogates=19),
+        {"oracle": 0.5},
+    )
+    rows = select(made["evaluation"], detector="oracle")
+    assert set(rows["n_runs"]) == {32}
+    chosen = rows[rows["threshold_source"] == "development"]
+    assert len(chosen) == 7
+    assert chosen["threshold"].isna().all() and chosen["precision"].isna().all()
+    assert (chosen["n_alarms"] == 0).all()
+    assert (rows[rows["threshold_source"] == "published"]["precision"] == 1).all()
+    chance = made["chance"]
+    assert chance.loc[chance["null_model"] == "D", "p"].isna().all()
+    assert set(made["curves"]["detector"]) == {"oracle"}
+    assert (select(made["evaluation"], detector="constant_time")["n_alarms"] == 0).all()
+
+
+def test_layers_are_set_against_chance_in_the_whole_study_alone() -> None:
+    layers = dict.fromkeys(["combined", "1", "2", "3"], oracle)
+    made = tables(
+        typical_runs(), {"gai": layers, "other": layers}, changed(surrogates=19), {"gai": 0.5}
+    )
+    for name in ("chance", "curves"):
+        of = made[name][made[name]["detector"] == "gai"]
+        assert list(select(of)["layer"].unique()) == ["combined", "1", "2", "3"]
+        assert list(of.loc[of["depth"].notna(), "layer"].unique()) == ["combined"]
+        other = made[name][made[name]["detector"] == "other"]
+        assert list(other["layer"].unique()) == ["combined"]
+    rows = made["evaluation"]
+    third = rows[(rows["layer"] == "3") & (rows["detector"] == "gai")]
+    assert set(third["depth"].dropna()) == {3}
+    assert set(select(third)["n_runs"]) == {12}
+
+
+def test_test_data_is_marked() -> None:
+    runs = typical_runs()
+    made = evaluation_tables(
+        lambda name: scores(runs, {"combined": oracle}),
+        runs,
+        changed(surrogates=19),
+        {"loss": detector("loss", uses_test_data=True)},
+    )
+    for name in ("evaluation", "curves"):
+        marked = made[name].groupby("detector")["uses_test_data"].all()
+        assert marked["loss"] and not marked["constant_time"]
+
+
+# ------------------------------------------------------------------ invariances and errors
+
+
+def test_order_does_not_matter(found: dict[str, Table]) -> None:
+    """Of runs, of scores, and of detectors: not even for the surrogates."""
+    rng = np.random.default_rng(5)
+    runs = typical_runs()
+    shuffled = runs.iloc[rng.permutation(len(runs))]
+    planted = {"noise": noise, "typical": typical, "oracle": oracle}
+
+    def of(name: str) -> Table:
+        table = scores(runs, {"combined": planted[name]})
+        return table.iloc[rng.permutation(len(table))]
+
+    levels = {"noise": 3.0}
+    detectors = {name: detector(name, levels.get(name)) for name in planted}
+    again = evaluation_tables(of, shuffled, SETTINGS, detectors)
+    for name, table in found.items():
+        by = [column for column in table if table[column].dtype.name in ("string", "Int64")]
+        by = [column for column in by if not column.startswith("n_")]
+        pd.testing.assert_frame_equal(
+            table.sort_values(by, ignore_index=True, kind="stable"),
+            again[name].sort_values(by, ignore_index=True, kind="stable"),
+        )
+
+
+def test_the_seed_moves_the_surrogates() -> None:
+    runs, planted = typical_runs(), {"noise": noise}
+    one = tables(runs, planted, changed(surrogates=19))["chance"]
+    other = tables(runs, planted, changed(surrogates=19, seed=1))["chance"]
+    assert (one["observed"] == other["observed"]).sum() == one["observed"].notna().sum()
+    assert not one["null_mean"].equals(other["null_mean"])
+
+
+def test_runs_without_rows_or_shorter_than_everything() -> None:
+    """A run that diverged at once, one of a few steps, one that generalised fast."""
+    runs = transitions(
+        [
+            *(run(seed, 1000) for seed in (0, 1, 6)),
+            run(4, None, None),
+            run(5, None, 7),
+            run(7, 250),
+            run(8, None, 300, train_onset_step=None),
+        ]
+    )
+    made = tables(runs, {"gai": noise}, changed(surrogates=19), {"gai": 1.0})
+    row = only(made["evaluation"], detector="gai", rule="run", threshold_source="published")
+    assert (row["n_runs"], row["n_events"]) == (5, 1)
+
+
+def test_a_study_without_events_has_no_curves() -> None:
+    made = tables(
+        transitions([run(seed, None) for seed in range(6)]),
+        {"gai": noise},
+        changed(surrogates=19),
+        {"gai": 1.0},
+    )
+    assert len(made["curves"]) == 0
+    row = only(made["evaluation"], detector="gai", rule="run", threshold_source="published")
+    assert row["precision"] == 0 and pd.isna(row["recall"]) and pd.isna(row["lead_median"])
+    assert pd.isna(row["f1"]) and pd.isna(row["f1_low"])
+
+
+def test_scores_and_runs_that_do_not_fit_are_errors() -> None:
+    runs = typical_runs()
+    one = {"gai": detector("gai")}
+    table = scores(runs, {"combined": noise})
+
+    def evaluate(changed_scores: Table, of: Table = runs) -> None:
+        evaluation_tables(lambda name: changed_scores, of, SETTINGS, one)
+
+    with pytest.raises(ValueError, match=r"no scores of the combined signal.*'seed': 0"):
+        evaluate(table.iloc[1:])
+    with pytest.raises(ValueError, match=r"scores of a run without transitions.*99"):
+        evaluate(table.assign(seed=99))
+    coarse = table.assign(scores=[values[::2] for values in table["scores"]])
+    with pytest.raises(ValueError, match="201 blocks.*resolution of 10 make 401"):
+        evaluate(coarse)
+    with pytest.raises(ValueError, match=r"of one study.*'gai', 'lead_lag'"):
+        evaluate(table, pd.concat([runs, runs.assign(study="lead_lag")]))
+    with pytest.raises(ValueError, match="list a run twice"):
+        evaluate(table, pd.concat([runs, runs]))
+    with pytest.raises(ValueError, match="0 <= lo <= hi"):
+        tables(runs, {"gai": noise}, changed(horizons=[5]))
+
+
+def test_a_study_without_runs_has_empty_tables():
+    tables = evaluation_tables(lambda name: pytest.fail(name), empty("transitions"), {})
+    assert {name: len(table) for name, table in tables.items()} == {
+        "evaluation": 0,
+        "chance": 0,
+        "curves": 0,
+    }

@@ -1,0 +1,128 @@
+"""Phases: the published rule, its edges, votes."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grokscope.data.tables import conform
+from grokscope.measure.phases import PHASES, label, phases_table
+from synthetic import make_spec, make_trace
+
+SETTINGS = {"threshold": 0.95, "gap": 200}
+STEP = np.arange(2501)
+
+
+def run(train_from=None, test_from=None, columns=None, **overrides):
+    """A run whose metrics reach 0.96 at given steps, or never; evaluated every 100 steps."""
+    metrics = {
+        f"{name}_metric": 0.1 if start is None else np.where(start <= STEP, 0.96, 0.1)
+        for name, start in (("train", train_from), ("test", test_from))
+    }
+    spec = make_spec(steps=2500, test_every=100, study="phase_diagram", **overrides)
+    return make_trace(spec, **(metrics | (columns or {})))
+
+
+def only(trace):
+    table = phases_table([trace], SETTINGS)
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("train_from", "test_from", "phase", "gap"),
+    [
+        (None, None, "confusion", None),
+        (300, None, "memorisation", None),
+        (300, 501, "grokking", 300),  # seen at 600
+        (300, 600, "grokking", 300),
+        (300, 500, "comprehension", 200),
+        (300, 300, "comprehension", 0),
+        (500, 300, "comprehension", -200),
+        (None, 300, "confusion", None),
+        (2500, 2500, "comprehension", 0),
+    ],
+)
+def test_published_rule(train_from, test_from, phase, gap):
+    found = only(run(train_from, test_from))
+    assert found["phase"] == phase
+    assert (gap is None and pd.isna(found["gap"])) or found["gap"] == gap
+    assert found["gap_censored"] == (test_from is None)
+
+
+def test_steps_of_evaluations():
+    found = only(run(301, 1099))
+    assert found["train_reached_step"] == 400
+    assert found["test_reached_step"] == 1100
+
+
+def test_final_metrics_decide_not_the_best():
+    """Reached and lost again: the gap is known, the label is that of the end."""
+    lost = np.where((STEP >= 300) & (STEP < 2000), 1.0, 0.0)
+    found = only(run(300, columns={"test_metric": lost}))
+    assert found["phase"] == "memorisation"
+    assert found["gap"] == 0
+    assert not found["gap_censored"]
+    assert only(run(test_from=300, columns={"train_metric": lost}))["phase"] == "confusion"
+
+
+def test_the_initial_state_is_no_evaluation():
+    lucky = np.where(STEP < 50, 1.0, np.where(STEP < 1000, 0.1, 1.0))
+    found = only(run(100, columns={"test_metric": lucky}))
+    assert found["test_reached_step"] == 1000
+    assert found["phase"] == "grokking"
+
+
+def test_threshold_counts_as_reached_in_float32():
+    found = only(run(columns={"train_metric": 0.95, "test_metric": 19 / 20}))
+    assert found["phase"] == "comprehension"
+
+
+def test_nan_metrics_are_not_reached():
+    assert only(run(columns={"train_metric": np.nan, "test_metric": np.nan}))["phase"] == (
+        "confusion"
+    )
+    assert only(run(100, columns={"test_metric": np.nan}))["phase"] == "memorisation"
+
+
+def test_a_diverged_run_says_so_whatever_it_reached():
+    trace = make_trace(
+        make_spec(steps=2500), diverged_step=2400, train_metric=np.ones(2400), test_metric=1.0
+    )
+    assert only(trace)["phase"] == "diverged"
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 2, 3])
+@pytest.mark.parametrize("stopped", ["early_stop", "completed"])
+def test_hardly_any_rows(n_rows, stopped):
+    trace = make_trace(make_spec(), stopped=stopped, train_metric=np.zeros(n_rows))
+    assert only(trace)["phase"] == "confusion"
+
+
+def test_every_run_has_a_label():
+    for diverged, train, test, gap in itertools.product(
+        (False, True), (False, True), (False, True), (-100, 0, 200, 201)
+    ):
+        assert label(diverged, train, test, gap, 200) in PHASES
+    assert label(False, True, False, None, 200) == "memorisation"
+    with pytest.raises(ValueError, match="gap is None"):
+        label(False, True, True, None, 200)
+
+
+def test_vote_and_agreement_of_the_seeds_of_a_cell():
+    """Two grokking runs of three; a tie goes to the first in the published order."""
+    traces = [
+        run(300, 900, seed=0),
+        run(300, 300, seed=1),
+        run(300, 1000, seed=2),
+        run(300, 300, seed=0, width=64),
+        run(300, None, seed=1, width=64),
+        run(300, 300, seed=0, weight_decay=0.1),
+    ]
+    table = phases_table(iter(traces), SETTINGS)
+    assert table["vote"].tolist() == ["grokking"] * 3 + ["memorisation"] * 2 + ["comprehension"]
+    assert table["agreement"].tolist() == pytest.approx([2 / 3] * 3 + [0.5] * 2 + [1.0])
+    assert table["cell_seeds"].tolist() == [3, 3, 3, 2, 2, 1]
+    pd.testing.assert_frame_equal(conform(table, "phases"), table)
+    assert len(phases_table([], SETTINGS)) == 0

@@ -1,0 +1,377 @@
+"""The report: what it shows, that it is self-contained, and that its numbers are the tables'."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from grokscope.claims.registry import FAILS, HOLDS, NOT_TESTABLE
+from grokscope.claims.wording import NULLS
+from grokscope.core.formatting import detector_words
+from grokscope.measure.detectors import DETECTORS
+from grokscope.report.checks import OF_SUMMARY, read_html, read_markdown_claims
+from grokscope.report.evidence import Rank, answer, cause_table
+from grokscope.report.page import (
+    figure_title,
+    find_caption,
+    markdown_text,
+    render_html,
+    render_markdown,
+    report_context,
+    rst_html,
+    shown,
+    study_figures,
+    tally,
+)
+from grokscope.report.summary import study_facts
+from grokscope.report.tables import number, probability, row_id, steps
+from synthetic_results import PIXEL, PUBLISHED, TEMPLATES, Results, make_results
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return make_results(tmp_path_factory.mktemp("results"))
+
+
+class Outline(HTMLParser):
+    """Tags, links and the order of headings of a page; fails on tags that do not match."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.headings: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes another tag"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("h1", "h2"):
+            self.headings.append(data)
+
+
+def test_the_page_is_well_formed_and_claims_come_first(results: Results) -> None:
+    outline = Outline(results.html)
+    assert outline.headings[1:] == [
+        "Claims",
+        "Evidence",
+        "Lead and lag",
+        "Gradient Acceleration Index",
+        "Phase diagram",
+        "Methods",
+    ]
+
+
+def test_the_page_needs_no_network_and_no_other_file(results: Results) -> None:
+    for tag, attributes in Outline(results.html).tags:
+        assert tag not in ("script", "link", "iframe", "object")
+        for name in ("src", "href"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:image/png;base64,"))
+    assert "http" not in results.html
+    assert "url(" not in results.html
+    assert "@import" not in results.html
+
+
+def test_every_figure_is_embedded_and_described(results: Results) -> None:
+    images = [attributes for tag, attributes in Outline(results.html).tags if tag == "img"]
+    assert len(images) == 7
+    data = base64.b64encode(PIXEL).decode()
+    assert {image["src"] for image in images} == {f"data:image/png;base64,{data}"}
+    assert all(image["alt"] for image in images)
+
+
+def test_captions_are_escaped_and_their_markup_is_kept(results: Results) -> None:
+    assert "Read <em>this</em>, <code>not</code> that &lt;b&gt;&amp;." in results.html
+    assert rst_html("``<script>``") == "<code>&lt;script&gt;</code>"
+
+
+def test_text_of_the_tables_is_escaped(results: Results) -> None:
+    context = results.context | {
+        "claims": [
+            claim | {"reason": "<script>alert(1)</script>"} for claim in results.context["claims"]
+        ]
+    }
+    page = render_html(TEMPLATES / "report.html.j2", context)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_each_claim_shows_everything(results: Results) -> None:
+    claims = {
+        (value.row, value.field): value
+        for value in read_html(results.html)
+        if value.table == "claims"
+    }
+    rows = results.tables["claims"].to_dict("records")
+    assert len(rows) == 20
+    for row, entry in zip(rows, PUBLISHED, strict=True):
+        assert claims[f"claim={row['claim']}", "verdict"].value == row["verdict"]
+        for text in (row["statement"], row["published"], row["reason"], entry["weakness"]):
+            assert markdown_text(text) in results.markdown
+    measured = claims["claim=GAI1", "measured"]
+    value = results.tables["claims"].set_index("claim").loc["GAI1", "measured"]
+    assert float(measured.value) == value
+    assert measured.text == steps(value)
+
+
+def test_markdown_says_the_same(results: Results) -> None:
+    cells = read_markdown_claims(results.markdown)
+    assert list(cells) == results.tables["claims"]["claim"].tolist()
+    for row in results.tables["claims"].to_dict("records"):
+        assert cells[row["claim"]]["measured"] == shown(row["measured"], row["unit"])
+        assert cells[row["claim"]]["verdict"] == row["verdict"]
+    figures = re.findall(r"\]\((\S+\.png)\)", results.markdown)
+    assert len(figures) == 7
+    assert all((results.root / "results" / name).is_file() for name in figures)
+
+
+def test_the_same_results_give_the_same_bytes(results: Results) -> None:
+    assert render_html(TEMPLATES / "report.html.j2", results.context) == results.html
+    again = render_markdown(TEMPLATES / "report.md.j2", results.context, results.root / "results")
+    assert again == results.markdown
+    for text in (results.html, results.markdown):
+        assert str(results.root) not in text
+        assert not re.search(r"\b20\d\d-\d\d-\d\d\b", text)
+
+
+def test_tables_name_their_source_in_every_study(results: Results) -> None:
+    sources = {value.table for value in read_html(results.html)}
+    assert sources == {"claims", "runs", "transitions", "evaluation", "chance", "phases"}
+
+
+def test_censored_onsets_and_boundary_peaks_are_marked(results: Results) -> None:
+    transitions = results.tables["transitions"].copy()
+    lead_lag = transitions["study"] == "lead_lag"
+    transitions.loc[lead_lag, "test_onset_step"] = None
+    transitions.loc[lead_lag, "grad_peak_at_boundary"] = True
+    context = report_context(
+        tables=results.tables | {"transitions": transitions},
+        published=PUBLISHED,
+        summaries=results.summaries,
+        figures=[],
+        captions={},
+        config=results.config,
+    )
+    page = render_html(TEMPLATES / "report.html.j2", context)
+    assert "&gt; 400" in page
+    assert "†" in page
+
+
+def test_a_study_that_is_left_out_is_said_to_be(results: Results) -> None:
+    config = results.config | {
+        "studies": {name: of for name, of in results.config["studies"].items() if name != "gai"}
+    }
+    context = report_context(
+        tables=results.tables,
+        published=PUBLISHED,
+        summaries=results.summaries,
+        figures=[],
+        captions={},
+        config=config,
+    )
+    assert "This study is not in the configuration." in render_html(
+        TEMPLATES / "report.html.j2", context
+    )
+
+
+def test_versions_configuration_and_command_stand_in_the_methods(results: Results) -> None:
+    for text in (results.html, results.markdown):
+        assert "refractory: 20" in text
+        assert "make all" in text
+        assert "numpy" in text
+
+
+def test_figures_go_to_their_study_and_overlays_apart() -> None:
+    paths = [
+        Path("results/figures/lead_lag/overlays/task=modular_addition,seed=10.png"),
+        Path("results/figures/lead_lag/overlays/task=modular_addition,seed=7.png"),
+        Path("results/figures/lead_lag/lags.png"),
+        Path("results/figures/phase_diagram/delay_map.png"),
+        Path("results/phase_diagram.png"),
+    ]
+    figures, overlays = study_figures("lead_lag", paths, {"overlay": "One run."})
+    assert [figure.path.stem for figure in figures] == ["lags"]
+    assert [figure.title for figure in overlays] == [
+        "Task modular addition, seed 7",
+        "Task modular addition, seed 10",
+    ]
+    assert overlays[0].caption == "One run."
+    figures, overlays = study_figures("phase_diagram", paths, {})
+    assert [figure.path.stem for figure in figures] == ["phase_diagram", "delay_map"]
+    assert overlays == []
+    assert find_caption(paths[2], {"lags": "L."}) == "L."
+    assert figure_title(paths[2]) == "Lags"
+
+
+def key(seed: int) -> dict[str, object]:
+    values = {"study": "gai", "task": "modular_addition", "depth": 2, "train_fraction": 0.6}
+    return values | {"weight_decay": 1.0, "width": 128, "seed": seed}
+
+
+def chapter(page: str) -> str:
+    """The HTML of the chapter Evidence."""
+    return page.split('<section id="evidence">')[1].split("</section>")[0]
+
+
+def test_the_evidence_opens_with_its_figure_and_a_sentence_a_claim(results: Results) -> None:
+    page = chapter(results.html)
+    figure, sentences, table = (page.index(tag) for tag in ("<img", '<ul class="sen', "<table"))
+    assert figure < sentences < table
+    assert page.count("<img") == 2
+    assert re.findall(r'<li><a href="#(\w+)">', page) == [f"GAI{n}" for n in range(1, 9)]
+    claims = results.tables["claims"].set_index("claim")
+    assert f"published: {claims.loc['GAI2', 'published']}" in page
+    study = results.html.split('<section id="gai">')[1].split("</section>")[0]
+    assert study.count("<img") == 1, "those of the chapter are not shown again"
+
+
+def test_the_evidence_ranks_detectors_without_test_data(results: Results) -> None:
+    """By the area in the table, those that see test data apart, references without a number."""
+    evidence = results.context["evidence"]
+    ranking, apart = evidence.tables[:2]
+    areas = [float(row[2].value) for row in ranking.rows[:-1]]
+    assert areas == sorted(areas, reverse=True)
+    names = [row[1].text for row in ranking.rows]
+    assert "constant time" in names
+    assert "GAI" in names
+    assert not {"test loss peak", "test accuracy"} & set(names)
+    assert {row[1].text for row in apart.rows} == {"test loss peak", "test accuracy"}
+    places = [row[0].text for row in ranking.rows if row[0].text != "–"]
+    assert places == [str(n) for n in range(1, len(DETECTORS) - 1)]
+    assert ranking.rows[names.index("constant time")][0].text == "–"
+    assert names[-1] == "alarm at once"
+    recall = ranking.rows[-1][-2]
+    assert recall.source is not None
+    assert (recall.source[0], recall.text) == ("evaluation", "0.000")
+
+
+def test_the_evidence_shows_every_rule_and_the_published_window(results: Results) -> None:
+    table = next(of for of in results.context["evidence"].tables if "by rule" in of.title)
+    windows = [(row[0].text, row[1].text) for row in table.rows]
+    steps_ahead = ("10-40", "20-60 (published)", "10-100")
+    assert windows == [
+        ("any alarm", "before onset"),
+        *((rule, ahead) for rule in ("first alarm", "every alarm") for ahead in steps_ahead),
+    ]
+    recall, lead = table.rows[-1][6], table.rows[-1][-1]
+    assert re.fullmatch(r"1\.000 \(1\.000-1\.000\)", recall.text)
+    assert lead.source is not None
+    assert lead.source[2] == "lead_median"
+
+
+def test_a_detector_that_beats_all_null_models_is_said_to_know() -> None:
+    def rank(name: str, p: float, area: float, **of: bool) -> Rank:
+        nulls = {model: {"p": p, "observed": area} for model in NULLS}
+        of = {"uses_test_data": False, "is_reference": False} | of
+        return Rank(name, area, nulls, **of)
+
+    known = rank("cusum", 0.001, 0.9)
+    assert answer([known, rank("gai", 0.5, 0.5)], 0.05).startswith("Yes: CUSUM knows, of 2 ")
+    assert "Number 2 is GAI (0.500): unadjusted, it does not beat chance" in answer(
+        [known, rank("gai", 0.5, 0.5)], 0.05
+    )
+    # 0.03 twice is not below 0.05, adjusted for two detectors.
+    assert answer([rank("cusum", 0.03, 0.9), rank("gai", 0.04, 0.5)], 0.05).startswith("No: ")
+    clock = Rank("cusum", 0.9, known.nulls | {"D": {"p": 0.6}}, False, False)
+    assert answer([clock], 0.05).startswith("No: "), "one null model is not beaten"
+    partly = {model: known.nulls[model] for model in "ABC"}
+    unknown = Rank("cusum", 0.9, partly, False, False)
+    assert answer([unknown], 0.05).startswith("No: "), "one null model is unknown"
+    test_data = rank("test_accuracy", 0.001, 0.99, uses_test_data=True)
+    assert answer([test_data, rank("gai", 0.5, 0.5)], 0.05).startswith("No: of 1 ")
+    assert "No held-out run" in answer([test_data], 0.05)
+
+
+def test_causes_are_counted_by_what_came_of_the_alarms() -> None:
+    """By hand: run 0 has an event at 1000, run 1 none and ends at 3000, run 2 generalised fast."""
+    keys = [key(seed=seed) for seed in range(3)]
+    onsets = [(100, 1000), (100, None), (10, 20)]
+    transitions = pd.DataFrame(
+        [
+            of | {"train_onset_step": train, "test_onset_step": test, "last_step": 3000}
+            for of, (train, test) in zip(keys, onsets, strict=True)
+        ]
+    ).convert_dtypes()
+    fired = [(0, 100, "memorisation"), (0, 650, "none"), (0, 700, "none"), (0, 1000, "none")]
+    fired += [(1, 50, "memorisation"), (1, 2700, "loss_spike"), (2, 2900, "loss_spike")]
+    alarms = pd.DataFrame(
+        [
+            keys[run] | {"detector": "gai", "layer": "combined", "step": step, "cause": cause}
+            for run, step, cause in fired
+        ]
+    ).convert_dtypes()
+    settings = {
+        "evaluation": {"lead_window": [200, 400]},
+        "phases": {"gap": 200},
+        "causes": {"window": 200, "spike_factor": 2.0, "collapse_share": 0.01},
+    }
+    rows = cause_table(alarms, transitions, settings).rows
+    assert [[cell.text for cell in row] for row in rows] == [
+        ["memorisation", "2", "50%", "0", "0"],
+        ["loss spike", "1", "25%", "0", "1"],
+        ["softmax collapse", "0", "0%", "0", "0"],
+        ["nothing visible", "1", "25%", "1", "0"],
+    ]
+
+
+def test_numbers_are_printed_for_readers() -> None:
+    assert [steps(value) for value in (12.0, 54.33, 10_000.0)] == ["12", "54.3", "10,000"]
+    assert number(-0.66249) == "-0.662"
+    assert shown(None, "share") == "–"
+    assert shown(0.9, "share") == "0.900"
+    assert [probability(value) for value in (0.0125, 0.001, 1e-9)] == ["0.013", "0.001", "< 0.001"]
+    assert detector_words("grad_norm_peak") == "gradient-norm peak"
+    assert detector_words("gai") == "GAI"
+
+
+def test_tally_speaks_of_one_and_of_many() -> None:
+    counts = tally([HOLDS, FAILS, FAILS])
+    assert [(name, count) for name, _, count in counts] == [
+        ("holds", 1),
+        ("fail", 2),
+        (NOT_TESTABLE, 0),
+    ]
+
+
+def test_markdown_text_cannot_break_a_table() -> None:
+    assert markdown_text("a|b\n*c* <d>") == r"a\|b \*c\* \<d\>"
+
+
+def test_row_ids_print_decimals_as_the_config_does() -> None:
+    row = {"study": "gai", "task": "s5_composition", "depth": 2, "train_fraction": 0.7}
+    row |= {"weight_decay": 1.0, "width": 128, "seed": 0}
+    assert row_id(row, "runs").endswith("train_fraction=0.7,weight_decay=1,width=128,seed=0")
+
+
+def test_summary_counts_by_hand(results: Results) -> None:
+    tables = {name: results.tables[name] for name in OF_SUMMARY}
+    facts = study_facts("phase_diagram", tables)
+    assert facts["runs"] == 4
+    assert facts["seeds"] == [42]
+    assert facts["steps"] == 1600
+    assert facts["seconds"] == 6.0
+    assert facts["phases"] == {"grokking": 2, "memorisation": 2}
+    assert facts["grid"]["train_fractions"] == [0.3, 0.9]
+    lags = study_facts("lead_lag", tables)["lags"]
+    assert [cell["lag"]["n"] for cell in lags] == [2, 1, 1, 1]
+    transitions = results.tables["transitions"]
+    first = (transitions["study"] == "lead_lag") & (transitions["train_fraction"] == 0.5)
+    two = transitions.loc[first & (transitions["task"] == "modular_addition"), "lag"]
+    assert lags[0]["lag"]["mean"] == sum(two) / 2
+    assert results.summaries["gai"]["training"]["versions"]["torch"] == ["2.0"]

@@ -1,0 +1,143 @@
+"""The configuration: what is accepted, and what each mistake is told."""
+
+import copy
+
+import pytest
+import yaml
+
+from grokscope.runs.config import ConfigError, check_config
+from project import CONFIGS, ROOT
+
+DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def changed(path: str, value):
+    """The default configuration with one key set, e.g. studies.gai.grids.0.seeds."""
+    config = copy.deepcopy(DEFAULT)
+    *parents, last = path.split(".")
+    place = config
+    for part in parents:
+        place = place[int(part) if part.isdigit() else part]
+    place[int(last) if last.isdigit() else last] = value
+    return config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_shipped_configs_are_accepted(path):
+    config = check_config(yaml.safe_load(path.read_text()))
+    # Windows after an onset must lie within the steps that a settled run goes on for.
+    gai = config["studies"]["gai"]
+    if gai["early_stop"] is not None:
+        assert gai["early_stop"]["hold_steps"] >= config["analysis"]["rank"]["after"]
+    assert all(grid["steps"] > 0 for grid in gai["grids"])
+
+
+GRID = "studies.gai.grids.0"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("studies.gai.optimiser", "sgd", r"studies\.gai: unknown key 'optimiser'.*allowed: grids"),
+        ("studies.gai.test_evry", 5, r"unknown key 'test_evry' \(did you mean 'test_every'\?\)"),
+        ("studies.other", {"grids": []}, "studies: unknown key 'other'.*allowed: lead_lag, gai"),
+        ("analysis.alarms.treshold", 3, "analysis.alarms: unknown key 'treshold'"),
+        (GRID + ".seeds", [1, 2, 1], r"grids\[0\]\.seeds: \[1, 2, 1\] has 1 more than once"),
+        (GRID + ".seeds", [], r"grids\[0\]\.seeds: is empty; give at least one"),
+        ("studies.gai.grids", [], r"studies\.gai\.grids: is empty; give at least one"),
+        ("studies", {}, "studies: is empty"),
+        (GRID + ".seeds", [-1], r"seeds\[0\]: -1 is not allowed; allowed: integer >= 0"),
+        (GRID + ".seeds", [1.5], r"seeds\[0\]: 1.5 is not allowed; allowed: integer"),
+        (GRID + ".depths", [9], r"depths\[0\]: 9 is not allowed; allowed: integer >= 2 and <= 8"),
+        (GRID + ".tasks", ["sums"], r"tasks\[0\]: \"sums\" is not allowed; allowed: one of modu"),
+        (GRID + ".train_fractions", [1.0], r"train_fractions\[0\]: 1.0 is not allowed.*< 1"),
+        (
+            GRID + ".train_fractions",
+            [0.0001],
+            r"train_fractions: 0.0001 leaves no training sample of the 9409 of modular_addition",
+        ),
+        (GRID + ".steps", 0, r"steps: 0 is not allowed; allowed: integer >= 1"),
+        (GRID + ".steps", "many", r"steps: \"many\" is not allowed; allowed: integer"),
+        ("studies.gai.learning_rate", "1e-3", r"\"1e-3\".*YAML reads 1e-3 as text; write 1.0e-3"),
+        ("studies.gai.learning_rate", float("nan"), "learning_rate: nan is not allowed.*finite"),
+        ("studies.gai.p", 1, r"studies\.gai\.p: 1 is not allowed; allowed: integer >= 2"),
+        ("studies.gai.betas", [0.9], r"betas: \[0.9\] is not allowed"),
+        ("studies.gai.early_stop", 5, r"early_stop: 5 is not allowed; allowed: null or object"),
+        (
+            "studies.gai.early_stop",
+            {"metrics": ["test"], "threshold": 2, "hold_steps": 1},
+            r"early_stop\.threshold: 2 is not allowed; allowed: number > 0 and <= 1",
+        ),
+        ("studies.gai.early_stop", {"metrics": ["test"]}, "missing threshold, hold_steps"),
+        ("analysis.onset.event_threshold", 0.9, r"event_threshold: 0.9.*one of test_thresholds"),
+        ("analysis.transitions.savgol_window", 50, "savgol_window: 50 is not allowed.*odd"),
+        ("analysis.evaluation.lead_window", [400, 200], "lead_window.*first below the second"),
+        ("analysis.evaluation.horizons", [10, 1000], r"horizons: 10 .*above minimum_lead 10"),
+        ("analysis.evaluation.primary_horizon", 7, r"primary_horizon: 7 .*one of horizons \["),
+        (GRID + ".weight_decays", [1e-300], r"weight_decays: 1e-300 .*at most 24 digits"),
+        ("store", "~nobody-here/x", r"store: \"~nobody-here/x\" .*a user of this machine"),
+        ("store", "a\x00b", r"store: \"a\\u0000b\" is not allowed; allowed: printable"),
+    ],
+)
+def test_a_mistake_is_named(path, value, message):
+    with pytest.raises(ConfigError, match=message):
+        check_config(changed(path, value))
+
+
+def test_a_fraction_without_test_sample():
+    config = changed("studies.gai.samples", 2)
+    config["studies"]["gai"]["grids"] = [
+        dict(DEFAULT["studies"]["gai"]["grids"][2], train_fractions=[0.4, 0.5])
+    ]
+    with pytest.raises(ConfigError, match="0.4 leaves no training sample of the 2 of cubic"):
+        check_config(config)
+
+
+def test_division_needs_a_prime():
+    config = changed("studies.gai.p", 15)
+    config["studies"]["gai"]["grids"][0]["tasks"] = ["modular_division"]
+    with pytest.raises(ConfigError, match=r"studies\.gai\.p: 15 .*divisible by 3"):
+        check_config(config)
+
+
+def test_a_run_in_two_grids():
+    config = copy.deepcopy(DEFAULT)
+    config["studies"]["gai"]["grids"].append(config["studies"]["gai"]["grids"][0])
+    with pytest.raises(ConfigError, match="is in two grids; list it once"):
+        check_config(config)
+
+
+def test_all_mistakes_are_told_at_once():
+    config = changed("studies.gai.p", 1)
+    config["analysis"]["alarms"]["threshold"] = -1
+    config["extra"] = 1
+    with pytest.raises(ConfigError, match="3 problems") as error:
+        check_config(config)
+    assert "Traceback" not in str(error.value)
+
+
+def test_defaults_are_filled_in_and_nothing_else_changes():
+    config = {"studies": {"gai": {"grids": DEFAULT["studies"]["gai"]["grids"]}}}
+    before = copy.deepcopy(config)
+    completed = check_config(config)
+    assert config == before
+    assert completed["analysis"]["alarms"]["threshold"] == 3.5
+    assert completed["studies"]["gai"]["betas"] == [0.9, 0.999]
+    assert completed["studies"]["gai"]["early_stop"] is None
+    assert check_config(completed) == completed
+
+
+@pytest.mark.parametrize("config", [None, [], 7, "studies"])
+def test_what_is_no_mapping(config):
+    with pytest.raises(ConfigError, match="the configuration: .* is not allowed; allowed: object"):
+        check_config(config)
+
+
+def test_a_negative_zero_is_zero():
+    config = check_config(changed(GRID + ".weight_decays", [-0.0]))
+    assert repr(config["studies"]["gai"]["grids"][0]["weight_decays"]) == "[0.0]"
+
+
+def test_whole_numbers_are_integers_in_paths():
+    config = changed(GRID + ".depths", [2.0])
+    assert repr(check_config(config)["studies"]["gai"]["grids"][0]["depths"]) == "[2]"

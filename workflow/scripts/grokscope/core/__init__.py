@@ -1,0 +1,1 @@
+"""Core: files, schemas, provenance, formatting and errors that every stage uses."""

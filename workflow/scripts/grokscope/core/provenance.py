@@ -1,0 +1,135 @@
+"""Provenance: which code a result depends on, as small stamp files.
+
+Snakemake tracks a script by its file time alone and the modules it imports not at all. A
+stamp holds the hash of the syntax trees of a script and of all of ours that it imports, and
+is written only when its content changes; rules take it as input. So an edited expression
+reruns what depends on it, while a touched file, a comment, a docstring or a reverted edit
+reruns nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from grokscope.core.files import replacing
+
+SCRIPTS = Path(__file__).resolve().parents[2]
+_PACKAGE = "grokscope"
+# Data that a module reads and no rule names.
+_DATA = {
+    "grokscope.data.tables": ("../schemas/tables.yaml",),
+    "grokscope.figures.style": ("grokscope/figures/grokscope.mplstyle",),
+}
+
+
+def _strip_docstrings(tree: ast.AST) -> ast.AST:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+            and isinstance(body[0].value.value, str)
+        ):
+            del body[0]
+    return tree
+
+
+def _module_file(module: str, scripts: Path) -> Path | None:
+    """File of one of our modules or packages, None if it is neither."""
+    place = scripts.joinpath(*module.split("."))
+    for path in (place.with_suffix(".py"), place / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _imports(tree: ast.AST, scripts: Path) -> set[str]:
+    """Our modules that a syntax tree imports, with the packages they are in."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            # "from grokscope import tasks" names a module, "from x import f" does not.
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    ours: set[str] = set()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == _PACKAGE:
+            prefixes = [".".join(parts[: n + 1]) for n in range(len(parts))]
+            ours.update(prefix for prefix in prefixes if _module_file(prefix, scripts))
+    return ours
+
+
+@cache
+def _digest(path: Path, scripts: Path) -> tuple[str, frozenset[str]]:
+    """Hash of a file's syntax tree without docstrings, and our modules that it imports."""
+    tree = _strip_docstrings(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(_imports(tree, scripts))
+
+
+def _without_descriptions(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_descriptions(v) for k, v in value.items() if k != "description"}
+    return value
+
+
+@cache
+def _data_digest(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".yaml":
+        text = json.dumps(_without_descriptions(yaml.safe_load(text)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
+    """Hashes of a script, of our modules that it imports, directly or not, and of their data.
+
+    Parameters
+    ----------
+    script
+        Name without suffix, as ``train_run``.
+    scripts
+        The folder of scripts, with the package beside them.
+
+    Raises
+    ------
+    SyntaxError
+        If one of the files does not parse.
+    """
+    found: dict[str, str] = {}
+    start = scripts / f"{script}.py"
+    found[script], waiting = _digest(start, scripts)
+    todo = set(waiting)
+    while todo:
+        module = todo.pop()
+        path = _module_file(module, scripts)
+        assert path is not None
+        found[module], imported = _digest(path, scripts)
+        for name in _DATA.get(module, ()):
+            found[Path(name).name] = _data_digest((scripts / name).resolve())
+        todo |= set(imported) - set(found)
+    return dict(sorted(found.items()))
+
+
+def write_stamps(folder: str | os.PathLike[str], scripts: Path = SCRIPTS) -> None:
+    """Write the stamp of every script into ``folder``, where its content has changed."""
+    place = Path(folder)
+    for script in sorted(scripts.glob("*.py")):
+        text = json.dumps(code_hashes(script.stem, scripts), indent=1) + "\n"
+        stamp = place / f"{script.stem}.json"
+        if stamp.exists() and stamp.read_text(encoding="utf-8") == text:
+            continue
+        with replacing(stamp) as temporary:
+            temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,27 @@
+"""The closed schemas of config and tables, as data.
+
+In a checkout they stand in ``workflow/schemas``; an installed package carries them along.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_PLACES = (Path(__file__).parents[1] / "schema_files", Path(__file__).parents[3] / "schemas")
+
+
+def schema_path(name: str) -> Path:
+    """Path of a schema file."""
+    return next(path for place in _PLACES if (path := place / name).exists())
+
+
+@cache
+def read_schema(name: str) -> dict[str, Any]:
+    """Content of a schema file; shared, not to be changed."""
+    content = yaml.safe_load(schema_path(name).read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content

@@ -1,0 +1,1 @@
+"""Data: traces and result tables, their formats, readers and writers."""

@@ -1,0 +1,1 @@
+"""Evaluate: alarms against onsets, chance, curves and intervals."""

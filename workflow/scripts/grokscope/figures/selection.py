@@ -1,0 +1,123 @@
+"""Which runs and which points a figure draws.
+
+Inputs: tables, trace paths, arrays. Everything is deterministic, so the same results give
+the same figure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from grokscope.runs.spec import KEY_COLUMNS, RunKey, decimal_string
+
+MAX_POINTS = 2000
+
+T = TypeVar("T")
+
+
+def decimate(
+    x: np.ndarray, y: np.ndarray, max_points: int = MAX_POINTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finite points of a line, thinned so that no spike is lost.
+
+    The line is cut into ``max_points / 2`` stretches of equal length; of each, the smallest and
+    the largest value stay, in order. Every peak and trough keeps its step and its height. The
+    first and the last point stay as well.
+
+    Parameters
+    ----------
+    x, y
+        Shape ``(n,)``; points where either is not finite are dropped.
+    max_points
+        Most points returned; at least 4.
+
+    Returns
+    -------
+    x, y
+        Shape ``(<= max_points,)``.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y = x[finite], y[finite]
+    if len(x) <= max_points:
+        return x, y
+    edges = np.linspace(0, len(x), max_points // 2, dtype=int)
+    keep = {0, len(x) - 1}
+    for start, end in pairwise(edges):
+        keep |= {start + int(np.argmin(y[start:end])), start + int(np.argmax(y[start:end]))}
+    index = np.array(sorted(keep))
+    return x[index], y[index]
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most `most` items, evenly spread from the first to the last."""
+    if len(items) <= most:
+        return list(items)
+    index = np.linspace(0, len(items) - 1, most).round().astype(int)
+    return [items[i] for i in index]
+
+
+def key_of(row: Mapping[str, Any] | pd.Series) -> RunKey:
+    """Key of the run that a table row is about."""
+    return RunKey(
+        study=str(row["study"]),
+        task=str(row["task"]),
+        depth=int(row["depth"]),
+        train_fraction=decimal_string(float(row["train_fraction"])),
+        weight_decay=decimal_string(float(row["weight_decay"])),
+        width=int(row["width"]),
+        seed=int(row["seed"]),
+    )
+
+
+def row_of(table: pd.DataFrame, key: RunKey) -> pd.Series:
+    """The one row of a run.
+
+    Raises
+    ------
+    LookupError
+        If the run has no row or several.
+    """
+    match = pd.Series(True, index=table.index)
+    for name, value in key.row().items():
+        match &= table[name] == value
+    rows = table[match]
+    if len(rows) != 1:
+        raise LookupError(f"{len(rows)} table rows for the run {key}; there should be one")
+    return rows.iloc[0]
+
+
+def find_trace(paths: Iterable[str | os.PathLike[str]], key: RunKey) -> str:
+    """The path, among those given, of a run's trace.
+
+    Raises
+    ------
+    LookupError
+        If none of the paths is that of the run.
+    """
+    wanted = PurePath(key.path).parts
+    for path in paths:
+        if PurePath(path).parts[-len(wanted) :] == wanted:
+            return os.fspath(path)
+    raise LookupError(f"no trace of the run {key} among the inputs; wanted {key.path}")
+
+
+def of_study(table: pd.DataFrame, study: str) -> pd.DataFrame:
+    """Rows of one study, ordered by the run key."""
+    rows = table[table["study"] == study]
+    return rows.sort_values(list(KEY_COLUMNS), kind="stable").reset_index(drop=True)
+
+
+def known(row: Mapping[str, Any] | pd.Series | None, name: str) -> float | None:
+    """Value of a cell, None where it is null or not there."""
+    if row is None:
+        return None
+    value = row.get(name)
+    return None if value is None or pd.isna(value) else float(value)

@@ -1,0 +1,80 @@
+"""The registry of detectors.
+
+Input: functions that score a trace. Output: ``DETECTORS``, by name, in the order of registration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grokscope.data.trace import Trace
+
+# Name of the signal of a whole network, beside those of its layers.
+COMBINED = "combined"
+
+Array = NDArray[np.float64]
+Settings = Mapping[str, Any]
+Signal = Callable[[Trace, Settings], Mapping[str, Array]]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A causal predictor of generalisation.
+
+    Attributes
+    ----------
+    name : str
+        Its name in tables and figures.
+    signal : callable
+        ``signal(trace, settings)``: by layer (``combined``, ``1``, ...) the score of each step,
+        float64 of shape ``(n_steps,)``, NaN where unknown. Score t depends on rows 0 .. t only.
+        ``settings`` are the config section ``analysis``.
+    uses_test_data : bool
+        Whether the score needs held-out data: such a detector is not ranked among the others.
+    threshold : callable or None
+        ``threshold(settings)``: the stated alarm level. None: chosen on development seeds.
+    latched : bool
+        Whether a score that stays above the threshold is one alarm, however long it stays.
+    description : str
+        One line for the reader of the report.
+    """
+
+    name: str
+    signal: Signal
+    uses_test_data: bool
+    threshold: Callable[[Settings], float] | None
+    latched: bool
+    description: str
+
+
+DETECTORS: dict[str, Detector] = {}
+
+
+def detector(
+    name: str,
+    *,
+    description: str,
+    uses_test_data: bool = False,
+    threshold: Callable[[Settings], float] | None = None,
+    latched: bool = True,
+) -> Callable[[Signal], Signal]:
+    """Register the decorated function as the signal of a :class:`Detector`.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken.
+    """
+
+    def register(signal: Signal) -> Signal:
+        if name in DETECTORS:
+            raise ValueError(f"detector {name!r} is registered already")
+        DETECTORS[name] = Detector(name, signal, uses_test_data, threshold, latched, description)
+        return signal
+
+    return register

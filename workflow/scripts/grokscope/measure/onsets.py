@@ -1,0 +1,137 @@
+"""Onsets: the step from which a metric stays at or above a threshold.
+
+Input: a trace and the config section ``analysis.onset``. Output: the onset columns of the
+table ``transitions``. An onset that a run does not reach is None and censored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from grokscope.data.trace import Trace
+from grokscope.runs.spec import decimal_string
+
+
+def reached(values: ArrayLike, threshold: float) -> NDArray[np.bool_]:
+    """Where values are at or above a threshold; NaN is not.
+
+    The threshold is rounded to the precision of the values: an accuracy of 19/20 is kept as
+    float32, just below the float64 0.95, and does reach 0.95.
+    """
+    values = np.asarray(values)
+    if not np.issubdtype(values.dtype, np.floating):
+        values = values.astype(np.float64)
+    above: NDArray[np.bool_] = values >= values.dtype.type(threshold)
+    return above
+
+
+def sustained_onset(
+    steps: ArrayLike,
+    values: ArrayLike,
+    threshold: float,
+    evaluations: int,
+    settled: bool = False,
+) -> int | None:
+    """First step of the first streak of evaluations at or above a threshold.
+
+    ``min {steps[i] : values[i], ..., values[i + evaluations - 1] >= threshold}``
+
+    Parameters
+    ----------
+    steps, values
+        Evaluated steps and the metric there, shape ``(n_evaluations,)``. NaN breaks a streak.
+    threshold
+        Level to reach, in the units of `values`.
+    evaluations
+        Length of the streak, at least 1.
+    settled
+        Whether the run ended because the metric had settled above the threshold: the streak
+        in progress at the end then counts however short it is.
+
+    Returns
+    -------
+    int or None
+        The onset (optimiser updates), None if there is no such streak.
+
+    Raises
+    ------
+    ValueError
+        If `evaluations` is below 1.
+    """
+    if evaluations < 1:
+        raise ValueError(f"evaluations is {evaluations}; a streak has at least 1")
+    above = reached(values, threshold)
+    if settled:
+        above = np.append(above, np.ones(evaluations - 1, bool))
+    count = np.concatenate([[0], np.cumsum(above)])
+    starts = np.flatnonzero(count[evaluations:] - count[:-evaluations] == evaluations)
+    return int(np.asarray(steps)[starts[0]]) if len(starts) else None
+
+
+def metric_onset(trace: Trace, metric: str, threshold: float, evaluations: int) -> int | None:
+    """Onset of a metric of a run, on the steps at which the test set was evaluated.
+
+    Early stopping can end a run before the streak is complete (``phase_diagram`` stops after
+    two evaluations). If what it waited for includes this metric at this level or above, the run
+    has settled and the streak in progress counts.
+
+    Parameters
+    ----------
+    metric
+        ``train`` or ``test``.
+    """
+    rows = trace.evaluated()
+    stop = trace.spec.early_stop
+    settled = (
+        trace.info.stopped == "early_stop"
+        and stop is not None
+        and metric in stop["metrics"]
+        and threshold <= stop["threshold"]
+    )
+    return sustained_onset(rows["step"], rows[f"{metric}_metric"], threshold, evaluations, settled)
+
+
+def event_onset(trace: Trace, settings: Mapping[str, Any]) -> int | None:
+    """Onset of generalisation: of the test metric at ``event_threshold``."""
+    return metric_onset(trace, "test", settings["event_threshold"], settings["evaluations"])
+
+
+def onsets(trace: Trace, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All onsets of a run.
+
+    Parameters
+    ----------
+    settings
+        ``evaluations``, ``train_threshold``, ``test_thresholds``, ``event_threshold``.
+
+    Returns
+    -------
+    dict
+        ``<name>_step`` (int or None) and ``<name>_censored`` for the names ``train_onset``,
+        ``test_onset`` (at ``event_threshold``) and ``test_onset_<x>`` for each x of
+        ``test_thresholds``.
+    """
+    found = {
+        "train_onset": metric_onset(
+            trace, "train", settings["train_threshold"], settings["evaluations"]
+        ),
+        "test_onset": event_onset(trace, settings),
+    }
+    for threshold in settings["test_thresholds"]:
+        found[f"test_onset_{decimal_string(threshold)}"] = metric_onset(
+            trace, "test", threshold, settings["evaluations"]
+        )
+    columns: dict[str, Any] = {}
+    for name, step in found.items():
+        columns[f"{name}_step"] = step
+        columns[f"{name}_censored"] = step is None
+    return columns
+
+
+def delayed(train_onset: int | None, test_onset: int | None, gap: int) -> bool:
+    """Whether a run generalised late: both onsets, test over `gap` steps after train."""
+    return train_onset is not None and test_onset is not None and test_onset - train_onset > gap

@@ -1,0 +1,116 @@
+"""Phases: the four labels of the phase_diagram study, and ``diverged``.
+
+Input: traces and the config section ``analysis.phases``. Output: the table ``phases``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from grokscope.data.tables import from_rows
+from grokscope.data.trace import Trace
+from grokscope.measure.onsets import reached
+from grokscope.runs.spec import RunKey
+
+# In this order a tied vote is decided.
+PHASES = ("confusion", "memorisation", "grokking", "comprehension", "diverged")
+
+
+def label(
+    diverged: bool, train_holds: bool, test_holds: bool, gap: int | None, largest_gap: int
+) -> str:
+    """Phase of a run; every run has one.
+
+    Parameters
+    ----------
+    diverged
+        Whether the run met a non-finite value.
+    train_holds, test_holds
+        Whether the metric is at or above the threshold at the last evaluation.
+    gap
+        First evaluation with the test metric at or above the threshold minus that of the train
+        metric (steps); None if one was never reached.
+    largest_gap
+        Largest gap of comprehension (steps).
+
+    Raises
+    ------
+    ValueError
+        If both metrics end above the threshold and the gap is None: no label fits that.
+    """
+    if diverged:
+        return "diverged"
+    if not train_holds:
+        return "confusion"
+    if not test_holds:
+        return "memorisation"
+    if gap is None:
+        raise ValueError("both metrics end at or above the threshold, but the gap is None")
+    return "grokking" if gap > largest_gap else "comprehension"
+
+
+def phase(trace: Trace, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Phase and gap of one run.
+
+    As published, the initial state is no evaluation: only rows with step > 0 count.
+
+    Parameters
+    ----------
+    settings
+        ``threshold`` and ``gap``.
+
+    Returns
+    -------
+    dict
+        ``phase``, ``train_reached_step``, ``test_reached_step``, ``gap``, ``gap_censored``.
+    """
+    rows = trace.evaluated()
+    rows = rows[rows["step"] > 0]
+    first: dict[str, int | None] = {}
+    holds: dict[str, bool] = {}
+    for metric in ("train", "test"):
+        above = reached(rows[f"{metric}_metric"], settings["threshold"])
+        first[metric] = int(rows["step"].iloc[above.argmax()]) if above.any() else None
+        holds[metric] = bool(len(above) and above[-1])
+    train, test = first["train"], first["test"]
+    gap = None if train is None or test is None else test - train
+    diverged = trace.info.stopped == "diverged"
+    return {
+        "phase": label(diverged, holds["train"], holds["test"], gap, settings["gap"]),
+        "train_reached_step": train,
+        "test_reached_step": test,
+        "gap": gap,
+        "gap_censored": test is None,
+    }
+
+
+def votes(labels: Mapping[RunKey, str]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Most frequent phase of each cell (all key columns but the seed).
+
+    Returns
+    -------
+    dict
+        For each cell ``vote``, ``agreement`` (share of the seeds with that phase) and
+        ``cell_seeds``.
+    """
+    cells: dict[tuple[Any, ...], Counter[str]] = {}
+    for key, name in labels.items():
+        cells.setdefault(key[:-1], Counter())[name] += 1
+    result = {}
+    for cell, counts in cells.items():
+        vote = max(PHASES, key=counts.__getitem__)  # max takes the first of a tie
+        seeds = counts.total()
+        result[cell] = {"vote": vote, "agreement": counts[vote] / seeds, "cell_seeds": seeds}
+    return result
+
+
+def phases_table(traces: Iterable[Trace], settings: Mapping[str, Any]) -> pd.DataFrame:
+    """The table ``phases`` of some runs, a row a run."""
+    found = {trace.key: phase(trace, settings) for trace in traces}
+    cells = votes({key: columns["phase"] for key, columns in found.items()})
+    rows = [key.row() | columns | cells[key[:-1]] for key, columns in found.items()]
+    return from_rows(rows, "phases")

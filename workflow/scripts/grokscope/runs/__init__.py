@@ -1,0 +1,1 @@
+"""Runs: what a configuration asks for: settings, tasks, run table, jobs and paths."""

@@ -1,0 +1,216 @@
+"""Tasks: what a network is to learn. A registry of seeded data sets and their splits.
+
+To add a task, write one function that draws its samples and register it:
+
+>>> @register("noisy_line", parameters=("samples",), size=lambda samples: samples)
+... def noisy_line(rng, samples):
+...     x = rng.uniform(-1, 1, (samples, 1))
+...     return ScalarSamples(inputs=x, targets=2 * x)
+
+then list its name in ``workflow/schemas/config.schema.yaml``. A binary operation mod p is
+one line, see :func:`register_modular`. All randomness comes from the ``RandomState`` that is
+handed in; the split is drawn from it after the samples, as the published code does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grokscope.runs.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class SymbolSamples:
+    """Pairs of symbols and their classes.
+
+    Attributes
+    ----------
+    operands : (n, 2) int64
+        Symbols a and b, each in 0 .. n_symbols - 1.
+    classes : (n,) int64
+        Class of each pair, in 0 .. n_classes - 1.
+    """
+
+    operands: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    n_symbols: int
+    n_classes: int
+
+
+@dataclass(frozen=True)
+class ScalarSamples:
+    """Real inputs and targets.
+
+    Attributes
+    ----------
+    inputs, targets : (n, 1) float64
+    """
+
+    inputs: NDArray[np.float64]
+    targets: NDArray[np.float64]
+
+
+Samples = SymbolSamples | ScalarSamples
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples of one run and its split: indices of training and test samples."""
+
+    samples: Samples
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A registered task.
+
+    Attributes
+    ----------
+    draw
+        ``draw(rng, **parameters)`` gives the samples.
+    parameters
+        Names of the study settings that the task uses (``p``, ``samples``).
+    size
+        ``size(**parameters)`` is the number of samples, known without drawing them.
+    symbolic
+        Whether inputs are pairs of symbols (classification) or scalars (regression).
+    check
+        ``check(**parameters)`` gives what is wrong with the parameters, or None.
+    """
+
+    name: str
+    draw: Callable[..., Samples]
+    parameters: tuple[str, ...]
+    size: Callable[..., int]
+    symbolic: bool
+    check: Callable[..., str | None]
+
+
+TASKS: dict[str, Task] = {}
+
+
+def register(
+    name: str,
+    parameters: tuple[str, ...] = (),
+    *,
+    size: Callable[..., int],
+    symbolic: bool = False,
+    check: Callable[..., str | None] = lambda **_: None,
+) -> Callable[[Callable[..., Samples]], Callable[..., Samples]]:
+    """Register the decorated function as a task; see :class:`Task` for the arguments.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken.
+    """
+
+    def add(draw: Callable[..., Samples]) -> Callable[..., Samples]:
+        if name in TASKS:
+            raise ValueError(f"task {name!r} is registered twice")
+        TASKS[name] = Task(name, draw, parameters, size, symbolic, check)
+        return draw
+
+    return add
+
+
+def register_modular(
+    name: str, operation: Callable[[NDArray[np.int64], NDArray[np.int64], int], Any]
+) -> None:
+    """Register ``operation(a, b, p) mod p`` over all p² pairs, listed a-major."""
+
+    @register(name, ("p",), size=lambda p: p * p, symbolic=True)
+    def draw(_rng: np.random.RandomState, p: int) -> SymbolSamples:
+        a, b = np.divmod(np.arange(p * p, dtype=np.int64), p)
+        return SymbolSamples(np.stack([a, b], axis=1), operation(a, b, p) % p, p, p)
+
+
+register_modular("modular_addition", lambda a, b, p: a + b)
+register_modular("modular_subtraction", lambda a, b, p: a - b)
+register_modular("modular_multiplication", lambda a, b, p: a * b)
+register_modular("modular_sum_of_squares", lambda a, b, p: a * a + b * b)
+register_modular("modular_cubic", lambda a, b, p: a**3 + a * b)
+
+
+def _not_prime(p: int) -> str | None:
+    divisor = next((d for d in range(2, int(p**0.5) + 1) if p % d == 0), None)
+    return None if divisor is None else f"division needs a prime p; {p} is divisible by {divisor}"
+
+
+@register("modular_division", ("p",), size=lambda p: p * (p - 1), symbolic=True, check=_not_prime)
+def modular_division(_rng: np.random.RandomState, p: int) -> SymbolSamples:
+    """``a / b mod p`` over the p (p - 1) pairs with b != 0, listed a-major; p prime."""
+    a, b = np.divmod(np.arange(p * (p - 1), dtype=np.int64), p - 1)
+    b += 1
+    inverse = np.array([0] + [pow(int(x), -1, p) for x in range(1, p)], dtype=np.int64)
+    return SymbolSamples(np.stack([a, b], axis=1), a * inverse[b] % p, p, p)
+
+
+@register("s5_composition", size=lambda: 120 * 120, symbolic=True)
+def s5_composition(_rng: np.random.RandomState) -> SymbolSamples:
+    """Composition in the symmetric group S5: the class of (a, b) is the permutation a∘b.
+
+    b acts first: (a∘b)(i) = a(b(i)). Symbols number the 120 permutations in lexicographic
+    order (symbol 0 is the identity); all 14,400 pairs, listed a-major.
+    """
+    group = np.array(list(permutations(range(5))), dtype=np.int64)
+    number = {tuple(row): index for index, row in enumerate(group.tolist())}
+    composed = group[:, group].reshape(-1, 5)  # [a, b, i] -> a(b(i))
+    classes = np.array([number[tuple(row)] for row in composed.tolist()], dtype=np.int64)
+    a, b = np.divmod(np.arange(14_400, dtype=np.int64), 120)
+    return SymbolSamples(np.stack([a, b], axis=1), classes, 120, 120)
+
+
+@register("sine_regression", ("samples",), size=lambda samples: samples)
+def sine_regression(rng: np.random.RandomState, samples: int) -> ScalarSamples:
+    """``y = sin x + 0.3 sin 3x`` with x ~ U(-3, 3), the control of lead_lag (Du & Ji 2026)."""
+    x = rng.uniform(-3, 3, (samples, 1))
+    return ScalarSamples(x, np.sin(x) + 0.3 * np.sin(3 * x))
+
+
+@register("cubic_regression", ("samples",), size=lambda samples: samples)
+def cubic_regression(rng: np.random.RandomState, samples: int) -> ScalarSamples:
+    """Degree-3 polynomial of a scalar, the arm of gai in which nothing is delayed.
+
+    ``x ~ U(-1, 1)``, coefficients ``c_0 .. c_3 ~ N(0, 1)`` drawn after x from the same
+    stream; x and y are then standardised over the data set (mean 0, standard deviation 1).
+    The paper states neither the distribution of x nor of the coefficients.
+    """
+    x = rng.uniform(-1, 1, (samples, 1))
+    y = np.polynomial.polynomial.polyval(x, rng.standard_normal(4))
+    return ScalarSamples((x - x.mean()) / x.std(), (y - y.mean()) / y.std())
+
+
+def task_parameters(spec: RunSpec | Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """The settings that the task uses, taken from a specification or from study settings."""
+    if isinstance(spec, RunSpec):
+        return {name: getattr(spec, name) for name in task.parameters}
+    return {name: spec[name] for name in task.parameters}
+
+
+def n_train(size: int, train_fraction: float | str) -> int:
+    """Training samples among ``size``: ``int(size * train_fraction)``, as published."""
+    return int(size * float(train_fraction))
+
+
+def make_dataset(spec: RunSpec) -> Dataset:
+    """Samples and split of a run, by the published recipe (Du & Ji 2026).
+
+    ``RandomState(data_seed)`` draws the samples (if they are random), then one permutation of
+    them; the first ``int(n * train_fraction)`` train, the others test.
+    """
+    task = TASKS[spec.task]
+    rng = np.random.RandomState(spec.data_seed)
+    samples = task.draw(rng, **task_parameters(spec, task))
+    size = task.size(**task_parameters(spec, task))
+    order = rng.permutation(size).astype(np.int64)
+    split = n_train(size, spec.train_fraction)
+    return Dataset(samples, order[:split], order[split:])

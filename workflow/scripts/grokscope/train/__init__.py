@@ -1,0 +1,1 @@
+"""Train: data sets, networks, engines and the training loop, and the store of finished traces."""

@@ -1,0 +1,29 @@
+"""Engines: what makes the updates, on CPU or on an accelerator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from grokscope.runs.spec import RunSpec
+from grokscope.runs.tasks import Dataset
+
+if TYPE_CHECKING:
+    from grokscope.train.engines.base import Engine
+
+
+def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Dataset]) -> Engine:
+    """An engine at the initial state of some runs that share their shape.
+
+    Parameters
+    ----------
+    device
+        ``cpu``, ``cuda``, or ``cuda-tf32``: matrix products with 10 bits of mantissa.
+    """
+    if device == "cpu":
+        from grokscope.train.engines.cpu import CpuEngine
+
+        return CpuEngine(specs, datasets)
+    from grokscope.train.engines.cuda import CudaEngine
+
+    return CudaEngine(specs, datasets, tf32=device == "cuda-tf32")

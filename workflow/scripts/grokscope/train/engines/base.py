@@ -1,0 +1,143 @@
+"""What every engine shares: the columns it logs, its interface, ranks of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from grokscope.data.trace import RANK_MEASURES, gradient_layers
+from grokscope.runs.spec import RunSpec
+
+ADAM_EPS = 1e-8
+# Rows that an engine can hold before they are fetched.
+MAX_ROWS = 100
+
+
+class Columns:
+    """Names of the logged columns and where each kind stands.
+
+    Attributes
+    ----------
+    names : list of str
+    layers : list of int
+        Layers with norms.
+    grad_norms, weight_norms, tested, ranks : slice
+        The first two columns are train loss and metric. ``tested`` holds test loss, test
+        metric and softmax collapse; ``ranks`` the layers 1 .. depth, each with the measures
+        of :data:`grokscope.data.trace.RANK_MEASURES`.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.layers = gradient_layers(spec)
+        n = len(self.layers)
+        self.names = ["train_loss", "train_metric"]
+        self.names += [f"grad_norm_{layer}" for layer in self.layers]
+        self.names += [f"weight_norm_{layer}" for layer in self.layers]
+        self.names += ["test_loss", "test_metric", "softmax_collapse"]
+        self.names += [
+            f"{measure}_rank_{layer}"
+            for layer in range(1, spec.depth + 1)
+            for measure in RANK_MEASURES
+        ]
+        self.grad_norms = slice(2, 2 + n)
+        self.weight_norms = slice(2 + n, 2 + 2 * n)
+        self.tested = slice(2 + 2 * n, 5 + 2 * n)
+        self.ranks = slice(5 + 2 * n, len(self.names))
+
+
+class Engine(Protocol):
+    """Trains R runs of one shape side by side with AdamW, full batch, and logs every state.
+
+    Attributes
+    ----------
+    n_parameters : int
+        Of one run.
+    """
+
+    n_parameters: int
+
+    def step(self, row: int, *, tested: bool, ranked: bool, update: bool) -> None:
+        """Log the present state, then make one update.
+
+        Parameters
+        ----------
+        row : int
+            Place of the logged row, below :data:`MAX_ROWS`.
+        tested
+            Evaluate the test set, and count softmax collapse; else null.
+        ranked
+            Measure ranks; else null.
+        update
+            False for the last state.
+        """
+
+    def rows(self, n: int) -> NDArray[np.float32]:
+        """The first `n` logged rows, shape ``(R, n, n_columns)``, NaN where not measured."""
+
+    def keep(self, places: Sequence[int]) -> Engine:
+        """An engine of these runs alone, in this order, in their present state."""
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """What the next steps depend on besides data, on the host.
+
+        ``parameters``, ``mean``, ``square`` (the moments of AdamW), each ``(R, n_parameters)``,
+        and ``updates``, the number made.
+        """
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from a state, bit by bit as the engine that it was taken from."""
+
+
+def select_runs(
+    state: Mapping[str, NDArray[np.generic]], places: Sequence[int]
+) -> dict[str, NDArray[np.generic]]:
+    """The part of an :meth:`Engine.state` that is of some runs, in this order."""
+    # The number of updates is the same for all.
+    return {
+        name: values if name == "updates" else values[list(places)]
+        for name, values in state.items()
+    }
+
+
+def cut_rows(n: int, most: int) -> list[tuple[int, int]]:
+    """First and last-plus-one row of tiles of nearly equal size, of at most `most` rows."""
+    edges = np.linspace(0, n, -(-n // most) + 1).astype(int).tolist()
+    return list(pairwise(edges))
+
+
+def weight_ranks(
+    weight: Tensor,
+    tolerance: float,
+    singular_values: Callable[[Tensor], Tensor] = torch.linalg.svdvals,
+) -> Tensor:
+    """Effective, stable and numerical rank of matrices.
+
+    Parameters
+    ----------
+    weight : (R, m, n) tensor
+    tolerance : float
+        Numerical rank counts the singular values above ``tolerance`` times the largest.
+    singular_values
+        Of matrices (R, m, n), descending.
+
+    Returns
+    -------
+    (3, R) tensor
+        Effective rank ``exp(-Σ p ln p)``, ``p = σ / Σσ`` (Roy & Vetterli 2007); stable rank
+        ``||W||_F² / ||W||_2²``; numerical rank. NaN where W has a non-finite entry, and
+        for effective and stable rank where W is zero.
+    """
+    finite = torch.isfinite(weight).all(dim=2).all(dim=1)
+    sigma = singular_values(torch.where(finite[:, None, None], weight, 0.0))
+    share = sigma / sigma.sum(dim=1, keepdim=True)
+    effective = torch.special.entr(share).sum(dim=1).exp()
+    stable = sigma.square().sum(dim=1) / sigma[:, 0].square()
+    numerical = (sigma > tolerance * sigma[:, :1]).sum(dim=1).to(weight.dtype)
+    ranks = torch.stack([effective, stable, numerical])
+    return torch.where(finite, ranks, torch.nan)

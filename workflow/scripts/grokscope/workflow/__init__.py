@@ -1,0 +1,1 @@
+"""Workflow: what only Snakemake's scripts and rules use."""
