@@ -25,6 +25,15 @@ PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 test: $(READY)
 	$(PYTEST)
 
+# Every check that runs no test; `pre-commit run --all-files` does the same.
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/snakemake --lint
+
 test-fast: $(READY)
 	$(PYTEST) -m "not slow"
 

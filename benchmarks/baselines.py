@@ -1,7 +1,8 @@
-"""What our trainer is compared with: the published loop, and the same vectorised over seeds.
+"""Baselines of the trainer: the published loop, and the same loop vectorised over seeds.
 
-Both train and log what ours does: every step the loss, the metric and each layer's gradient and
-weight norm, at the test cadence the test loss and metric. Inputs are made once, before the loop.
+Both train and log the same as Grokscope: at every step the loss, the metric and each layer's
+gradient and weight norm, at the test cadence the test loss and metric. Inputs are made once,
+before the loop.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn import functional
 
 from grokscope.runs.spec import RunSpec
-from grokscope.runs.tasks import Dataset, ScalarSamples, make_dataset
+from grokscope.runs.tasks import ScalarSamples
+from grokscope.train.dataset import Dataset, make_dataset
 
 
 class Network(nn.Module):
@@ -41,7 +43,7 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if len(self.embeddings):
-            x = torch.cat([of(x[:, side]) for side, of in enumerate(self.embeddings)], dim=1)
+            x = torch.cat([embed(x[:, n]) for n, embed in enumerate(self.embeddings)], dim=1)
         for linear in self.linears[:-1]:
             x = torch.relu(linear(x))
         return self.linears[-1](x)
@@ -83,7 +85,7 @@ def loss_and_metric(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class PlainLoop:
-    """nn.Linear, autograd and torch.optim.AdamW, one run, logged with ``item`` (loop a)."""
+    """nn.Linear, autograd and torch.optim.AdamW, one run, logged with ``item``: loop (a)."""
 
     def __init__(self, spec: RunSpec, device: str = "cpu") -> None:
         self.spec = spec
@@ -101,7 +103,7 @@ class PlainLoop:
         self.rows: list[dict[str, float]] = []
 
     def advance(self, steps: int) -> None:
-        """Log a row and make an update, `steps` times."""
+        """Log a row and make an update, repeated `steps` times."""
         parameters = dict(self.network.named_parameters())
         for _ in range(steps):
             self.optimiser.zero_grad()
@@ -127,7 +129,7 @@ class PlainLoop:
             self.optimiser.step()
 
     def finish(self) -> int:
-        """Train to the end, or until the early stopping rule holds; the rows that were logged."""
+        """Train to the end, or until the early stopping rule holds; the number of rows logged."""
         stop = self.spec.early_stop
         since: int | None = None
         while len(self.rows) <= self.spec.steps:
@@ -135,9 +137,9 @@ class PlainLoop:
             row, step = self.rows[-1], len(self.rows) - 1
             if stop is None or "test_metric" not in row:
                 continue
-            if all(row[f"{name}_metric"] >= stop["threshold"] for name in stop["metrics"]):
+            if all(row[f"{name}_metric"] >= stop.threshold for name in stop.metrics):
                 since = step if since is None else since
-                if step - since >= stop["hold_steps"]:
+                if step - since >= stop.hold_steps:
                     break
             else:
                 since = None
@@ -195,15 +197,16 @@ class VmapLoop:
         self.rows: Tensor | None = None
 
     def advance(self, steps: int) -> None:
-        """Log a row and make an update, `steps` times."""
+        """Log a row and make an update, repeated `steps` times."""
         rows = []
         for _ in range(steps):
             detached = {name: value.detach() for name, value in self.parameters.items()}
             grads, (loss, metric) = self.gradients(detached, *self.train)
             row = [loss, metric]
             for names in self.layers.values():
-                for of in (grads, detached):
-                    norms = [torch.linalg.vector_norm(of[n].flatten(1), dim=1) for n in names]
+                for values in (grads, detached):
+                    flat = [values[name].flatten(1) for name in names]
+                    norms = [torch.linalg.vector_norm(part, dim=1) for part in flat]
                     row.append(torch.linalg.vector_norm(torch.stack(norms), dim=0))
             if self.steps % self.spec.test_every == 0:
                 with torch.no_grad():

@@ -46,7 +46,7 @@ class Checkout:
     folder: Path
 
     def configure(self, config: Mapping[str, Any], *, store: bool = False) -> None:
-        """Take another configuration than the default, and an empty trace store or none."""
+        """Replace the default configuration; with an empty trace store, or none."""
         folder = str(self.folder / "store") if store else None
         text = yaml.safe_dump({**config, "store": folder}, sort_keys=False)
         (self.folder / "config/config.yaml").write_text(text, encoding="utf-8")
@@ -72,7 +72,7 @@ class Checkout:
             With its output, if it fails.
         """
         path = [self.folder / "no_slurm", Path(sys.executable).parent, os.environ["PATH"]]
-        # Threads are the workflow's to choose.
+        # The workflow sets its own numbers of threads.
         threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         environment = {k: v for k, v in os.environ.items() if k not in threads}
         with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
@@ -115,7 +115,7 @@ class Checkout:
 def _watch(process: subprocess.Popen[bytes], jobs: dict[int, Job], every: float) -> None:
     """Note what the scripts that a process starts need, until it ends.
 
-    The system's own high-water mark is read: a look just before a job's end suffices.
+    The system's high-water mark is read, so a look just before a job's end suffices.
     """
     main = psutil.Process(process.pid)
     while process.poll() is None:
@@ -145,7 +145,7 @@ def _executable(path: Path, text: str) -> None:
 
 @contextmanager
 def checkout() -> Iterator[Checkout]:
-    """A checkout that goes when the block ends."""
+    """A checkout that is deleted when the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="grokscope-"))
     try:
         copy_checkout(folder)

@@ -31,12 +31,12 @@ class Options:
     quick
         Fewer and smaller cases, for a look while changing the code.
     device
-        ``cpu`` or ``cuda``; the step time alone knows another than the CPU.
+        ``cpu`` or ``cuda``; only the step time can use another than the CPU.
     only
-        Words of which a case's name must contain one; all cases if empty.
+        Words, one of which a case's name must contain; all cases if empty.
     loop_runs
-        Runs of the whole target that the published loop trains, from which the time of all is
-        told; None for a few, spread over the grid.
+        Runs of the whole target that the published loop trains; the time of all runs is
+        calculated from them. None: a few, spread over the grid.
     """
 
     repeats: int
@@ -51,7 +51,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A target of the project and what was measured; None for what was not."""
+    """A target of the project and what was measured; `met` is None for what was not measured."""
 
     what: str
     wanted: str
@@ -61,7 +61,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a header, with the numbers that they were made of."""
+    """Rows of text under a header, with the numbers behind them."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -76,7 +76,7 @@ class Report:
     Attributes
     ----------
     method
-        How it was measured, a paragraph a line.
+        How it was measured, one paragraph per line.
     """
 
     name: str
@@ -120,7 +120,7 @@ def machine(device: str) -> dict[str, str]:
 def interleave(
     measures: Mapping[str, Callable[[], float]], repeats: int
 ) -> dict[str, list[float]]:
-    """Measure all in turn, `repeats` times over, so that a busy spell hits all alike."""
+    """Measure all in turn, `repeats` times over, so that a busy moment affects all alike."""
     values: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(repeats):
         for name, measure in measures.items():

@@ -36,7 +36,7 @@ from benchmarks.common import (
 )
 from benchmarks.step_time import GAI, LONG, SHORT, Case, Ours, Theirs, timed
 from grokscope.runs.spec import RunSpec
-from grokscope.runs.tasks import make_dataset
+from grokscope.train.dataset import make_dataset
 from grokscope.train.engines.base import MAX_ROWS, Columns, Engine
 from grokscope.train.engines.cpu import CpuEngine
 from grokscope.train.engines.cuda import ACTIVATION_BYTES, CudaEngine
@@ -53,7 +53,7 @@ STATES = MAX_ROWS
 TOLERANCES = {"float32": 2e-3, "float64": 1e-6}
 FRACTIONS = {"modular_addition": 0.6, "s5_composition": 0.7, "cubic_regression": 0.7}
 DEPTHS = (2, 3, 4, 6, 8)
-# The published gai study: seeds a shape, steps a run, steps between ranks.
+# The published gai study: seeds per shape, steps per run, steps between ranks.
 PUBLISHED_SEEDS, PUBLISHED_STEPS, RANK_EVERY = 100, 50_000, 50
 
 
@@ -105,7 +105,7 @@ def tf32_on(device: str) -> AbstractContextManager[object]:
 
 @contextmanager
 def accelerated(device: str, *, tf32: bool = False, **options: Any) -> Iterator[None]:
-    """Train with the batched program on a device, whatever ``train`` is told."""
+    """Train with the batched program on a device, whichever device ``train`` is given."""
 
     def make(_: str, specs: Sequence[RunSpec], datasets: Sequence[Any]) -> Engine:
         return CudaEngine(specs, datasets, device=device, tf32=tf32, **options)
@@ -118,7 +118,7 @@ def accelerated(device: str, *, tf32: bool = False, **options: Any) -> Iterator[
 
 
 class Accelerated(Ours):
-    """Seconds a step of :func:`grokscope.train.loop.train` with an engine's options."""
+    """Seconds per step of :func:`grokscope.train.loop.train` with an engine's options."""
 
     def __init__(
         self, specs: Sequence[RunSpec], device: str, target: float, **options: Any
@@ -132,7 +132,7 @@ class Accelerated(Ours):
 
 
 def rate(seconds: Sequence[float], runs: int) -> list[float]:
-    """Model-steps a second."""
+    """Model-steps per second."""
     return [runs / value for value in seconds]
 
 
@@ -164,11 +164,12 @@ def throughput(options: Options) -> Report:
             )
             print("  ".join(rows[-1]), flush=True)
     columns = ["case", "runs", "ours", "ours, TF32", "torch.func", "ours / torch.func"]
-    caption = "Model-steps a second, width 128, no ranks:"
-    many = [found for found in raw if found["runs"] == max(of["runs"] for of in raw)]
+    caption = "Model-steps per second, width 128, no ranks:"
+    many = [found for found in raw if found["runs"] == max(other["runs"] for other in raw)]
     worst = min(statistics.median(found["ratios"]) for found in many)
     wanted = Wanted(
-        f"GPU: times the model-steps a second of torch.func, {many[0]['runs']} runs, slowest case",
+        f"GPU: times the model-steps per second of torch.func, {many[0]['runs']} runs, "
+        "slowest case",
         "5",
         number(worst),
         worst >= 5,
@@ -197,8 +198,8 @@ def budgets(options: Options) -> Report:
         for name, seconds in interleave(contestants, options.repeats).items():
             raw.append({"runs": runs, "budget": name, "rates": rate(seconds, runs)})
             rows.append([str(runs), name, spread(raw[-1]["rates"])])
-    caption = f"Model-steps a second by `activation_bytes`, {shape.name}:"
-    table = Table(["runs", "at most", "model-steps a second"], rows, raw, caption)
+    caption = f"Model-steps per second by `activation_bytes`, {shape.name}:"
+    table = Table(["runs", "at most", "model-steps per second"], rows, raw, caption)
     return Report("gpu_budgets", "Accelerator: memory of activations", [], [table])
 
 

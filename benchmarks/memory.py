@@ -1,4 +1,4 @@
-"""Memory and disk: peaks of training and analysis jobs, bytes a step of a trace."""
+"""Memory and disk: peaks of training and analysis jobs, bytes per step of a trace."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import numpy as np
 from benchmarks.checkout import Job, checkout
 from benchmarks.common import Options, Report, Table, Wanted, main
 from benchmarks.traces import late_run
-from grokscope.data.trace import trace_schema, write_trace
+from grokscope.data.trace import trace_schema
+from grokscope.data.trace_writer import write_trace
 from grokscope.runs.config import check_config
-from grokscope.runs.spec import RunSpec, expand_runs
+from grokscope.runs.grid import expand_runs
+from grokscope.runs.spec import RunSpec
 from grokscope.train.loop import train
 from synthetic import make_spec
 
@@ -33,16 +35,8 @@ TRAININGS = (
 PANEL_DEPTH, PANEL_STEPS = 8, 50_000
 PANEL_RUNS, QUICK_PANEL_RUNS = 100, 10
 TRACE_STEPS = 2_000
-# Scripts of the panel jobs and their tables.
-PANEL_SCRIPTS = {
-    "list_runs": "runs",
-    "find_transitions": "transitions",
-    "find_alarms": "alarms",
-    "score_runs": "scores",
-    "measure_rank": "rank",
-    "label_phases": "phases",
-    "vary_analysis": "variants",
-}
+# Scripts of the panel jobs, and a file that each makes.
+PANEL_SCRIPTS = {"measure_panel": "runs", "vary_analysis": "variants"}
 
 
 def gai(task: str, depth: int, width: int, runs: int, steps: int) -> dict[str, Any]:
@@ -57,7 +51,7 @@ def gai(task: str, depth: int, width: int, runs: int, steps: int) -> dict[str, A
         "steps": steps,
     }
     settings = {"betas": [0.9, 0.98], "test_every": 10, "rank_every": 50}
-    return {"studies": {"gai": {"grids": [sweep], **settings}}}
+    return {"studies": {"gai": {"kind": "early_warning", "grids": [sweep], **settings}}}
 
 
 def specs_of(config: dict[str, Any]) -> list[RunSpec]:
@@ -66,7 +60,7 @@ def specs_of(config: dict[str, Any]) -> list[RunSpec]:
 
 
 def peak(name: str, jobs: Sequence[Job]) -> dict[str, Any]:
-    """The job that needed most of some, under a name."""
+    """The job with the highest peak among some, under a name."""
     most = max(jobs, key=lambda job: job.kilobytes)
     return {"job": name, "kilobytes": most.kilobytes, "seconds": most.seconds}
 
@@ -103,7 +97,7 @@ def panel_peaks(options: Options) -> list[dict[str, Any]]:
         work.configure(config)
         # Writes the stamps of the code, which must be older than the traces.
         work.snakemake("all", "--dry-run", "--quiet", "all")
-        # A few courses, given to all runs.
+        # A few synthetic courses, shared by all runs.
         courses = [late_run(make_spec(depth=PANEL_DEPTH, steps=PANEL_STEPS), n) for n in range(4)]
         for number, spec in enumerate(specs_of(config)):
             trace = courses[number % len(courses)]
@@ -118,7 +112,7 @@ def panel_peaks(options: Options) -> list[dict[str, Any]]:
 
 
 def trace_sizes(options: Options) -> list[dict[str, Any]]:
-    """Bytes a step of traces of real trainings."""
+    """Bytes per step of the traces of real trainings."""
     lead_lag = make_spec(
         study="lead_lag", width=64, weight_decay=0.1, betas=(0.9, 0.999), test_every=1
     )
@@ -143,8 +137,8 @@ def trace_sizes(options: Options) -> list[dict[str, Any]]:
                 {
                     "trace": name,
                     "rows": rows,
-                    "bytes_a_step": size / rows,
-                    "values_a_step": values / rows,
+                    "bytes_per_step": size / rows,
+                    "values_per_step": values / rows,
                     "share_of_values": size / (4 * values),
                     "share_of_columns": size / (4 * len(measured) * rows),
                 }
@@ -162,14 +156,14 @@ def benchmark(options: Options) -> Report:
     ]
     sizes = [
         [
-            of["trace"],
-            f"{of['rows']:,}",
-            f"{of['values_a_step']:.1f}",
-            f"{of['bytes_a_step']:.1f}",
-            f"**{of['share_of_columns']:.0%}**",
-            f"{of['share_of_values']:.0%}",
+            trace["trace"],
+            f"{trace['rows']:,}",
+            f"{trace['values_per_step']:.1f}",
+            f"{trace['bytes_per_step']:.1f}",
+            f"**{trace['share_of_columns']:.0%}**",
+            f"{trace['share_of_values']:.0%}",
         ]
-        for of in traces
+        for trace in traces
     ]
     wanted = []
     for name, found, limit in (
@@ -181,7 +175,7 @@ def benchmark(options: Options) -> Report:
         mb = most["kilobytes"] / 1024
         what = f"peak memory of {name}, MB ({most['job']})"
         wanted.append(Wanted(what, f"below {limit:,.0f}", f"{mb:.0f}", mb < limit))
-    worst = max(traces, key=lambda of: of["share_of_columns"])
+    worst = max(traces, key=lambda trace: trace["share_of_columns"])
     share = worst["share_of_columns"]
     what = f"size of a trace against the same table as raw float32 ({worst['trace']})"
     wanted.append(Wanted(what, f"at most {TRACE_SHARE:.0%}", f"{share:.0%}", share <= TRACE_SHARE))
@@ -193,9 +187,9 @@ def benchmark(options: Options) -> Report:
             "process, its start included. The first training jobs of a new checkout compile "
             "the passes of a step, later ones find them. The analysed panel has synthetic "
             "traces.",
-            f"Traces of real trainings of {TRACE_STEPS:,} steps, lossless. Raw: four bytes a "
-            "column and step of all columns but step and seed; and, stricter, four bytes a value "
-            "that was measured (test metrics and ranks are not, at most steps).",
+            f"Traces of real trainings of {TRACE_STEPS:,} steps, lossless. Raw: four bytes per "
+            "column and step, of all columns but step and seed; and, stricter, four bytes per "
+            "measured value (test metrics and ranks are not measured at most steps).",
         ],
         [
             Table(["job", "peak memory (MB)", "seconds"], rows, jobs),
@@ -203,8 +197,8 @@ def benchmark(options: Options) -> Report:
                 [
                     "trace",
                     "rows",
-                    "values a step",
-                    "bytes a step",
+                    "values per step",
+                    "bytes per step",
                     "of the raw table",
                     "of the raw values",
                 ],

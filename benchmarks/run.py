@@ -15,7 +15,7 @@ BENCHMARKS = {
     "memory": memory,
     "analysis_time": analysis_time,
 }
-# The step time alone is of the accelerator.
+# Only the step time is measured on the accelerator.
 CUDA = ("step_time",)
 
 

@@ -14,13 +14,13 @@ import torch
 from benchmarks.baselines import PlainLoop, VmapLoop
 from benchmarks.common import Options, Report, Table, Wanted, interleave, main, spread
 from grokscope.runs.spec import RunSpec
-from grokscope.runs.tasks import make_dataset
+from grokscope.train.dataset import make_dataset
 from grokscope.train.loop import train
 from grokscope.train.models import Shape
 from synthetic import make_spec
 
 REPEATS = 5
-# A measurement of a trainer takes about so long (seconds).
+# About how long a measurement of a trainer takes (seconds).
 LONG, SHORT = 0.7, 0.4
 PEAK_SIZES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
 
@@ -46,9 +46,9 @@ class Case:
     spec
         Of the first run; the others have other seeds.
     runs
-        Runs a batch of ours.
+        Runs per batch of ours.
     stacked
-        Runs a batch of torch.func.
+        Runs per batch of torch.func.
     ratio, share
         Wanted: times faster than the published loop, share of the limit.
     """
@@ -85,7 +85,7 @@ def cpu_cases() -> list[Case]:
 
 
 def cuda_cases() -> list[Case]:
-    """The gai grid of the published scale, many runs a batch."""
+    """The gai grid of the published scale, many runs per batch."""
     cases = []
     for task, name in (
         ("modular_addition", "mod 97"),
@@ -135,7 +135,7 @@ def timed(work: Callable[[], object], device: str) -> float:
 
 
 def sgemm_peak(device: str) -> float:
-    """Most operations a second of a product of two large square float32 matrices."""
+    """Highest rate (operations per second) of a product of two large square float32 matrices."""
     best = 0.0
     for size in PEAK_SIZES[device]:
         a, b = torch.randn(size, size, device=device), torch.randn(size, size, device=device)
@@ -148,7 +148,7 @@ def sgemm_peak(device: str) -> float:
 
 
 class Ours:
-    """Seconds a step of :func:`grokscope.train.loop.train`, its start left out.
+    """Seconds per step of :func:`grokscope.train.loop.train`, its start left out.
 
     The difference of two trainings from the same start, one of `steps` and one of a fifth.
     """
@@ -177,7 +177,7 @@ class Ours:
 
 
 class Theirs:
-    """Seconds a step of another loop, its start and first steps left out."""
+    """Seconds per step of another loop, its start and first steps left out."""
 
     def __init__(self, make: Callable[[], Any], device: str, target: float) -> None:
         self.make, self.device = make, device
@@ -191,7 +191,7 @@ class Theirs:
 
 
 def measure(case: Case, options: Options) -> dict[str, Any]:
-    """All numbers of a case, the contestants in turn; seconds a step of one run."""
+    """All numbers of a case, the contestants in turn; seconds per step of one run."""
     target = SHORT if options.quick else LONG
     device = options.device
     contestants = {
@@ -210,7 +210,7 @@ def measure(case: Case, options: Options) -> dict[str, Any]:
         "runs": case.runs,
         "stacked": case.stacked,
         "flops": flops,
-        "steps": {name: of.steps for name, of in contestants.items()},
+        "steps": {name: loop.steps for name, loop in contestants.items()},
         **values,
         "ratio_plain": [a / b for a, b in zip(values["plain"], ours, strict=True)],
         "ratio_vmap": [a / b for a, b in zip(values["vmap"], ours, strict=True)],
@@ -261,7 +261,7 @@ def benchmark(options: Options) -> Report:
     if not chosen:
         names = "; ".join(case.name for case in cases)
         raise SystemExit(
-            f"--only {' '.join(options.only)}: no case of step_time is so named: {names}"
+            f"--only {' '.join(options.only)}: no such case of step_time; cases: {names}"
         )
     rows, raw, wanted = [], [], []
     for case in chosen:
@@ -272,7 +272,7 @@ def benchmark(options: Options) -> Report:
         print("  ".join(rows[-1]), flush=True)
     if options.device == "cuda":
         worst = min(statistics.median(found["ratio_vmap"]) for found in raw)
-        name = "step time on the GPU: times the model-steps a second of torch.func, slowest case"
+        name = "step time on the GPU: times the model-steps per second of torch.func, slowest case"
         wanted.append(Wanted(name, "5", f"{worst:.2f}", worst >= 5))
     peak = statistics.median([value for found in raw for value in found["peak"]])
     unit = "accelerator" if options.device == "cuda" else "core, one thread"
@@ -286,11 +286,11 @@ def benchmark(options: Options) -> Report:
             "(a) / ours",
             "(b) / ours",
             "limit / ours",
-            "model-steps a second",
+            "model-steps per second",
         ],
         rows,
         raw,
-        "Milliseconds a step of one run:",
+        "Milliseconds per step of one run:",
     )
     return Report(
         "step_time" if options.device == "cpu" else f"step_time_{options.device}",

@@ -1,24 +1,14 @@
-"""Synthetic traces with the course of a run that generalises late, at no training."""
+"""Synthetic traces with the course of a run that generalises late, without training."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import yaml
 
-from benchmarks import ROOT
 from grokscope.data.trace import Trace, gradient_layers
-from grokscope.runs.config import check_config
 from grokscope.runs.spec import RunSpec
 from synthetic import make_trace
-
-
-def analysis_settings() -> dict[str, Any]:
-    """The section ``analysis`` of the default configuration, complete."""
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-    settings: dict[str, Any] = check_config(config)["analysis"]
-    return settings
 
 
 def late_run(spec: RunSpec, seed: int = 0) -> Trace:

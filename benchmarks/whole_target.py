@@ -14,21 +14,22 @@ import yaml
 from benchmarks import ROOT
 from benchmarks.checkout import checkout
 from benchmarks.common import Options, Report, Table, Wanted, main, number
-from grokscope.data.trace import read_trace
+from grokscope.data.trace_reader import read_trace
 from grokscope.runs.config import check_config
-from grokscope.runs.spec import RunSpec, expand_runs
+from grokscope.runs.grid import expand_runs
+from grokscope.runs.spec import RunSpec
 
 REPEATS = 1
 CORES = 2
 STUDY = "phase_diagram"
 WANTED_RATIO, WANTED_OUTSIDE = 5.0, 0.05
 LOOP_RUNS, QUICK_LOOP_RUNS = 12, 2
-# Seconds between looks at the jobs: nothing that could be felt.
+# Seconds between looks at the jobs: cheap enough not to slow the jobs.
 LOOK_EVERY = 0.25
 
 
 def specs(quick: bool) -> tuple[dict[str, Any], list[RunSpec]]:
-    """The default configuration of the study, or two of its runs, and its runs."""
+    """Configuration and runs of the study: the default ones, or two of them."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     if quick:
         (grid,) = config["studies"][STUDY]["grids"]
@@ -85,8 +86,8 @@ def sample(runs: Sequence[RunSpec], count: int) -> list[int]:
 def by_loop(runs: Sequence[RunSpec], rows: Sequence[int], count: int) -> dict[str, Any]:
     """All runs by the published loop in as many processes as there are cores.
 
-    Of runs that are not trained, the time a step is that of the trained ones of the same width
-    and train fraction (of all, if there is none), and the steps are those that ours made.
+    A run that is not trained is given the time per step of the trained ones of the same width
+    and train fraction (of all, if there are none) and the number of steps that ours made.
     """
     places = sample(runs, count)
     with ProcessPoolExecutor(CORES, mp_context=get_context("spawn")) as pool:
@@ -113,8 +114,8 @@ def by_loop(runs: Sequence[RunSpec], rows: Sequence[int], count: int) -> dict[st
         "trained": len(places),
         "wall": wall,
         "seconds": wall if whole else total / CORES,
-        "rows": {place: of[0] for place, of in trained.items()},
-        "run_seconds": {place: of[1] for place, of in trained.items()},
+        "rows": {place: steps for place, (steps, _) in trained.items()},
+        "run_seconds": {place: seconds for place, (_, seconds) in trained.items()},
     }
 
 
@@ -128,7 +129,7 @@ def benchmark(options: Options) -> Report:
         found.append({"ours": ours, "loop": by_loop(runs, ours["rows"], count)})
         print(found[-1], flush=True)
     seconds = {
-        name: statistics.median(of[name]["seconds"] for of in found) for name in ("ours", "loop")
+        name: statistics.median(one[name]["seconds"] for one in found) for name in ("ours", "loop")
     }
     ours = found[0]["ours"]
     trained = found[0]["loop"]["trained"]
@@ -168,7 +169,7 @@ def benchmark(options: Options) -> Report:
         "All runs were trained by loop (a)."
         if trained == len(runs)
         else f"Loop (a) trained {trained} of the runs, one of each width and train fraction in "
-        "turn; the others are calculated from its time a step and the steps that ours made, "
+        "turn; the others are calculated from its time per step and the steps that ours made, "
         "shared by two processes without loss."
     )
     return Report(

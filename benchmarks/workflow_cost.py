@@ -1,4 +1,4 @@
-"""Workflow cost: dry run, a run with nothing to do, what a trivial job adds; by number of runs."""
+"""Workflow cost by number of runs: dry run, a call with nothing to do, time per trivial job."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ for path in [*snakemake.output, *snakemake.log]:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     open(path, "w").close()
 """
-# A target of the traces alone.
-_TRACES = """
-
-rule traces:
+# A target that consists of the traces alone.
+_TRACES = """rule traces:
     input:
         plan.traces(plan.keys()),
+
+
 """
 # Snakemake's touch waits a tenth of a second after each job, for file systems with coarse times.
 _TOUCH = """import sys, types
@@ -49,10 +49,10 @@ def grid(runs: int) -> dict[str, Any]:
         "weight_decays": [1.0],
         "widths": [64],
         "seeds": list(range(runs // 15)),
-        # Long runs: a job each.
+        # Long runs: one job per run.
         "steps": 50_000,
     }
-    return {"studies": {"gai": {"grids": [sweep]}}}
+    return {"studies": {"gai": {"kind": "early_warning", "grids": [sweep]}}}
 
 
 def pretend(work: Checkout) -> None:
@@ -88,8 +88,10 @@ def measure(runs: int, repeats: int) -> dict[str, Any]:
         work.configure(grid(runs))
         for script in work.folder.glob("workflow/scripts/train_*.py"):
             script.write_text(_TRIVIAL, encoding="utf-8")
-        with (work.folder / "Snakefile").open("a", encoding="utf-8") as snakefile:
-            snakefile.write(_TRACES)
+        snakefile = work.folder / "Snakefile"
+        # Before the check of targets at the end, which must know it.
+        begin, rule_all, end = snakefile.read_text(encoding="utf-8").partition("rule all:")
+        snakefile.write_text(begin + _TRACES + rule_all + end, encoding="utf-8")
         help_seconds = [work.snakemake("--version") for _ in range(repeats)]
         dry = [work.snakemake("all", "--dry-run", "--quiet", "all") for _ in range(repeats)]
         pretend(work)
@@ -107,23 +109,25 @@ def benchmark(options: Options) -> Report:
             found.append(measure(runs, 1 if runs > MANY else options.repeats))
             print(found[-1], flush=True)
     rows = []
-    for of in found:
-        start, dry, idle = (statistics.median(of[name]) for name in ("start", "dry", "idle"))
-        per_run = [f"{1e3 * (seconds - start) / of['runs']:.2f}" for seconds in (dry, idle)]
-        cells = [spread(of["dry"]), spread(of["idle"]), *per_run]
-        rows.append([f"{of['runs']:,}", *cells, spread([1e3 * job for job in of["job"]])])
+    for size in found:
+        start, dry, idle = (statistics.median(size[name]) for name in ("start", "dry", "idle"))
+        per_run = [f"{1e3 * (seconds - start) / size['runs']:.2f}" for seconds in (dry, idle)]
+        cells = [spread(size["dry"]), spread(size["idle"]), *per_run]
+        rows.append([f"{size['runs']:,}", *cells, spread([1e3 * job for job in size["job"]])])
     wanted = []
-    for of in found:
-        if of["runs"] == WANTED_RUNS:
-            seconds = statistics.median(of["idle"])
+    for size in found:
+        if size["runs"] == WANTED_RUNS:
+            seconds = statistics.median(size["idle"])
             what = f"`all` with nothing to do at {WANTED_RUNS:,} runs, s"
             met = seconds <= WANTED_SECONDS
             wanted.append(Wanted(what, f"at most {WANTED_SECONDS:g}", f"{seconds:.1f}", met))
     if len(found) > 1 and found[-1]["runs"] > MANY:
         first, last = found[1], found[-1]
-        growth = [statistics.median(of["idle"]) / of["runs"] for of in (first, last)]
+        growth = [statistics.median(size["idle"]) / size["runs"] for size in (first, last)]
         ratio = growth[1] / growth[0]
-        what = f"seconds a run with nothing to do, {last['runs']:,} runs against {first['runs']:,}"
+        what = (
+            f"seconds per run with nothing to do, {last['runs']:,} runs against {first['runs']:,}"
+        )
         wanted.append(Wanted(what, "linear: about 1", f"{ratio:.2f}", ratio < 1.5))
     return Report(
         "workflow_cost",
@@ -133,7 +137,7 @@ def benchmark(options: Options) -> Report:
             "copy of the checkout. Outputs are empty files with Snakemake's records of finished "
             "jobs. A trivial job is a training with a script that writes an empty file, its "
             f"Python start included: the time of a run with {JOBS} of them less that of one with "
-            "none, one at a time. Milliseconds a run are less the time of `snakemake --version`. "
+            "none, one at a time. Milliseconds per run exclude the time of `snakemake --version`. "
             f"Sizes above {MANY:,} are measured once.",
         ],
         [
@@ -142,9 +146,9 @@ def benchmark(options: Options) -> Report:
                     "runs",
                     "dry run of all (s)",
                     "nothing to do (s)",
-                    "dry run, a run (ms)",
-                    "nothing to do, a run (ms)",
-                    "a trivial job (ms)",
+                    "dry run, per run (ms)",
+                    "nothing to do, per run (ms)",
+                    "per trivial job (ms)",
                 ],
                 rows,
                 found,

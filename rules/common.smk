@@ -32,12 +32,10 @@ onstart:
 
 
 wildcard_constraints:
-    study="|".join(STUDIES),
+    study=plan.named(),
     task=r"[a-z0-9_]+",
     depth=r"\d+",
-    train_fraction=r"\d+\.\d+",
-    weight_decay=r"\d+\.\d+",
-    width=r"\d+",
+    folders=r"task=[^/]+(/[a-z_]+=[^/]+)+",
     seed=r"\d+",
     table="|".join(STUDY_TABLES),
 
@@ -45,10 +43,8 @@ wildcard_constraints:
 # Seconds each, at 1,500 runs too: on a cluster not worth a place in the queue.
 localrules:
     collect_study,
-    judge_claims,
     summarise_study,
     collect_tables,
-    plot_overlay,
     plot_lags,
     plot_phase_diagram,
     plot_delay_map,
@@ -56,6 +52,6 @@ localrules:
     plot_detection_curves,
     plot_specification_curves,
     plot_alarm_leads,
-    plot_gai_outcomes,
+    plot_outcomes,
     write_report,
     check_validation,

@@ -1,45 +1,58 @@
-"""Figures, one rule each, from the traces and tables of their study alone."""
+"""Figures of studies, from the traces and tables of one study alone.
 
+One rule per figure, for all studies of its kind. Those of single runs are one job per study.
+"""
 
-rule plot_overlay:
-    input:
-        trace=lambda wildcards: plan.run_of(wildcards).path,
-        transitions="results/studies/{study}/transitions.parquet",
-        code=local("results/code/plot_overlay.json"),
-    output:
-        png=report(
-            f"{OVERLAY_PATTERN}.png",
-            caption="../workflow/report/overlay.rst",
-            category="lead_lag",
-        ),
-        svg=f"{OVERLAY_PATTERN}.svg",
-    log:
-        "results/logs/figures/{study}/overlays/task={task}/depth={depth}/train_fraction={train_fraction}/weight_decay={weight_decay}/width={width}/seed={seed}.log",
-    conda:
-        "../envs/analysis.yaml"
-    script:
-        "../workflow/scripts/plot_overlay.py"
+# A job has a fixed number of outputs, so each study has a rule for the figures of its runs.
+for study in plan.studies:
+    if plan.run_figures(study, "png"):
+
+        rule:
+            name:
+                f"plot_overlays_{study}"
+            input:
+                traces=plan.traces(plan.keys(study)),
+                transitions=study_table(study, "transitions"),
+                code=local("results/code/plot_overlays.json"),
+            output:
+                png=report(
+                    plan.run_figures(study, "png"),
+                    caption="../workflow/report/overlay.rst",
+                    category=study,
+                ),
+                svg=plan.run_figures(study, "svg"),
+            log:
+                f"results/logs/figures/{study}/overlays.log",
+            conda:
+                "../envs/analysis.yaml"
+            resources:
+                mem_mb=scaled_by_attempt(1500),
+                runtime=scaled_by_attempt(30),
+            script:
+                "../workflow/scripts/plot_overlays.py"
 
 
 rule plot_summary_grid:
     input:
-        traces=plan.traces(plan.keys("lead_lag")),
-        transitions="results/studies/lead_lag/transitions.parquet",
+        traces=lambda wildcards: plan.traces(plan.keys(wildcards.study)),
+        transitions=study_table("{study}", "transitions"),
         code=local("results/code/plot_summary_grid.json"),
     output:
         png=report(
-            "results/figures/lead_lag/summary_grid.png",
+            "results/figures/{study}/summary_grid.png",
             caption="../workflow/report/summary_grid.rst",
-            category="lead_lag",
+            category="{study}",
         ),
-        svg="results/figures/lead_lag/summary_grid.svg",
+        svg="results/figures/{study}/summary_grid.svg",
     log:
-        "results/logs/figures/lead_lag/summary_grid.log",
+        "results/logs/figures/{study}/summary_grid.log",
+    wildcard_constraints:
+        study=plan.named("lead_lag"),
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
+        mem_mb=scaled_by_attempt(1500),
+        runtime=scaled_by_attempt(30),
     params:
         settings=plan.settings("transitions"),
     script:
@@ -48,58 +61,67 @@ rule plot_summary_grid:
 
 rule plot_lags:
     input:
-        transitions="results/studies/lead_lag/transitions.parquet",
+        transitions=study_table("{study}", "transitions"),
+        published=local("workflow/report/claims.yaml"),
         code=local("results/code/plot_lags.json"),
     output:
         png=report(
-            "results/figures/lead_lag/lags.png",
+            "results/figures/{study}/lags.png",
             caption="../workflow/report/lags.rst",
-            category="lead_lag",
+            category="{study}",
         ),
-        svg="results/figures/lead_lag/lags.svg",
+        svg="results/figures/{study}/lags.svg",
     log:
-        "results/logs/figures/lead_lag/lags.log",
+        "results/logs/figures/{study}/lags.log",
+    wildcard_constraints:
+        study=plan.named("lead_lag"),
     conda:
         "../envs/analysis.yaml"
+    params:
+        claims=lambda wildcards: plan.config.studies[wildcards.study].claims or "",
     script:
         "../workflow/scripts/plot_lags.py"
 
 
 rule plot_weight_norms:
     input:
-        traces=plan.traces(plan.keys("lead_lag")),
+        traces=lambda wildcards: plan.traces(plan.keys(wildcards.study)),
         code=local("results/code/plot_weight_norms.json"),
     output:
         png=report(
-            "results/figures/lead_lag/weight_norms.png",
+            "results/figures/{study}/weight_norms.png",
             caption="../workflow/report/weight_norms.rst",
-            category="lead_lag",
+            category="{study}",
         ),
-        svg="results/figures/lead_lag/weight_norms.svg",
+        svg="results/figures/{study}/weight_norms.svg",
     log:
-        "results/logs/figures/lead_lag/weight_norms.log",
+        "results/logs/figures/{study}/weight_norms.log",
+    wildcard_constraints:
+        study=plan.named("lead_lag"),
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
+        mem_mb=scaled_by_attempt(1500),
+        runtime=scaled_by_attempt(30),
     script:
         "../workflow/scripts/plot_weight_norms.py"
 
 
 rule plot_phase_diagram:
     input:
-        phases="results/studies/phase_diagram/phases.parquet",
+        phases=study_table("{study}", "phases"),
         code=local("results/code/plot_phase_diagram.json"),
     output:
         png=report(
-            "results/phase_diagram.png",
+            "results/{study}.png",
             caption="../workflow/report/phase_diagram.rst",
-            category="phase_diagram",
+            category="{study}",
         ),
-        svg="results/phase_diagram.svg",
+        svg="results/{study}.svg",
     log:
-        "results/logs/figures/phase_diagram/phase_diagram.log",
+        "results/logs/figures/{study}/phase_diagram.log",
+    wildcard_constraints:
+        study=plan.named("phase_diagram"),
     conda:
         "../envs/analysis.yaml"
     script:
@@ -108,17 +130,19 @@ rule plot_phase_diagram:
 
 rule plot_delay_map:
     input:
-        phases="results/studies/phase_diagram/phases.parquet",
+        phases=study_table("{study}", "phases"),
         code=local("results/code/plot_delay_map.json"),
     output:
         png=report(
-            "results/figures/phase_diagram/delay_map.png",
+            "results/figures/{study}/delay_map.png",
             caption="../workflow/report/delay_map.rst",
-            category="phase_diagram",
+            category="{study}",
         ),
-        svg="results/figures/phase_diagram/delay_map.svg",
+        svg="results/figures/{study}/delay_map.svg",
     log:
-        "results/logs/figures/phase_diagram/delay_map.log",
+        "results/logs/figures/{study}/delay_map.log",
+    wildcard_constraints:
+        study=plan.named("phase_diagram"),
     conda:
         "../envs/analysis.yaml"
     script:
@@ -127,40 +151,44 @@ rule plot_delay_map:
 
 rule plot_example_curves:
     input:
-        traces=plan.traces(plan.keys("phase_diagram")),
-        phases="results/studies/phase_diagram/phases.parquet",
+        traces=lambda wildcards: plan.traces(plan.keys(wildcards.study)),
+        phases=study_table("{study}", "phases"),
         code=local("results/code/plot_example_curves.json"),
     output:
         png=report(
-            "results/figures/phase_diagram/example_curves.png",
+            "results/figures/{study}/example_curves.png",
             caption="../workflow/report/example_curves.rst",
-            category="phase_diagram",
+            category="{study}",
         ),
-        svg="results/figures/phase_diagram/example_curves.svg",
+        svg="results/figures/{study}/example_curves.svg",
     log:
-        "results/logs/figures/phase_diagram/example_curves.log",
+        "results/logs/figures/{study}/example_curves.log",
+    wildcard_constraints:
+        study=plan.named("phase_diagram"),
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
+        mem_mb=scaled_by_attempt(1500),
+        runtime=scaled_by_attempt(30),
     script:
         "../workflow/scripts/plot_example_curves.py"
 
 
 rule plot_effects:
     input:
-        phases="results/studies/phase_diagram/phases.parquet",
+        phases=study_table("{study}", "phases"),
         code=local("results/code/plot_effects.json"),
     output:
         png=report(
-            "results/figures/phase_diagram/effects.png",
+            "results/figures/{study}/effects.png",
             caption="../workflow/report/effects.rst",
-            category="phase_diagram",
+            category="{study}",
         ),
-        svg="results/figures/phase_diagram/effects.svg",
+        svg="results/figures/{study}/effects.svg",
     log:
-        "results/logs/figures/phase_diagram/effects.log",
+        "results/logs/figures/{study}/effects.log",
+    wildcard_constraints:
+        study=plan.named("phase_diagram"),
     conda:
         "../envs/analysis.yaml"
     params:
@@ -169,46 +197,22 @@ rule plot_effects:
         "../workflow/scripts/plot_effects.py"
 
 
-rule plot_gai_trace:
-    input:
-        traces=plan.traces(plan.keys("gai")),
-        transitions="results/studies/gai/transitions.parquet",
-        alarms="results/studies/gai/alarms.parquet",
-        code=local("results/code/plot_gai_trace.json"),
-    output:
-        png=report(
-            "results/figures/gai/gai_trace.png",
-            caption="../workflow/report/gai_trace.rst",
-            category="gai",
-        ),
-        svg="results/figures/gai/gai_trace.svg",
-    log:
-        "results/logs/figures/gai/gai_trace.log",
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
-    params:
-        settings=plan.settings("alarms", "phases"),
-    script:
-        "../workflow/scripts/plot_gai_trace.py"
-
-
 rule plot_detection_curves:
     input:
-        curves="results/studies/gai/curves.parquet",
-        chance="results/studies/gai/chance.parquet",
+        curves=study_table("{study}", "curves"),
+        chance=study_table("{study}", "chance"),
         code=local("results/code/plot_detection_curves.json"),
     output:
         png=report(
-            "results/figures/gai/detection_curves.png",
+            "results/figures/{study}/detection_curves.png",
             caption="../workflow/report/detection_curves.rst",
-            category="gai",
+            category="{study}",
         ),
-        svg="results/figures/gai/detection_curves.svg",
+        svg="results/figures/{study}/detection_curves.svg",
     log:
-        "results/logs/figures/gai/detection_curves.log",
+        "results/logs/figures/{study}/detection_curves.log",
+    wildcard_constraints:
+        study=plan.named("early_warning"),
     conda:
         "../envs/analysis.yaml"
     script:
@@ -217,82 +221,126 @@ rule plot_detection_curves:
 
 rule plot_specification_curves:
     input:
-        multiverse="results/studies/gai/multiverse.parquet",
+        multiverse=study_table("{study}", "multiverse"),
         published=local("workflow/report/claims.yaml"),
         code=local("results/code/plot_specification_curves.json"),
     output:
         png=report(
-            "results/figures/gai/specification_curves.png",
+            "results/figures/{study}/specification_curves.png",
             caption="../workflow/report/specification_curves.rst",
-            category="gai",
+            category="{study}",
         ),
-        svg="results/figures/gai/specification_curves.svg",
+        svg="results/figures/{study}/specification_curves.svg",
     log:
-        "results/logs/figures/gai/specification_curves.log",
+        "results/logs/figures/{study}/specification_curves.log",
+    wildcard_constraints:
+        study=plan.named("early_warning"),
     conda:
         "../envs/analysis.yaml"
+    params:
+        claims=lambda wildcards: plan.config.studies[wildcards.study].claims or "",
     script:
         "../workflow/scripts/plot_specification_curves.py"
 
 
+rule plot_outcomes:
+    input:
+        transitions=study_table("{study}", "transitions"),
+        phases=study_table("{study}", "phases"),
+        code=local("results/code/plot_outcomes.json"),
+    output:
+        png=report(
+            "results/figures/{study}/outcomes.png",
+            caption="../workflow/report/outcomes.rst",
+            category="{study}",
+        ),
+        svg="results/figures/{study}/outcomes.svg",
+    log:
+        "results/logs/figures/{study}/outcomes.log",
+    wildcard_constraints:
+        study=plan.named("early_warning"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/plot_outcomes.py"
+
+
+rule plot_gai_trace:
+    input:
+        traces=lambda wildcards: plan.traces(plan.keys(wildcards.study)),
+        transitions=study_table("{study}", "transitions"),
+        alarms=study_table("{study}", "alarms"),
+        code=local("results/code/plot_gai_trace.json"),
+    output:
+        png=report(
+            "results/figures/{study}/gai_trace.png",
+            caption="../workflow/report/gai_trace.rst",
+            category="{study}",
+        ),
+        svg="results/figures/{study}/gai_trace.svg",
+    log:
+        "results/logs/figures/{study}/gai_trace.log",
+    wildcard_constraints:
+        study=plan.named("early_warning"),
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=scaled_by_attempt(1500),
+        runtime=scaled_by_attempt(30),
+    params:
+        settings=plan.settings("alarms", "phases"),
+    script:
+        "../workflow/scripts/plot_gai_trace.py"
+
+
 rule plot_alarm_leads:
     input:
-        transitions="results/studies/gai/transitions.parquet",
-        alarms="results/studies/gai/alarms.parquet",
+        transitions=study_table("{study}", "transitions"),
+        alarms=study_table("{study}", "alarms"),
+        published=local("workflow/report/claims.yaml"),
         code=local("results/code/plot_alarm_leads.json"),
     output:
         png=report(
-            "results/figures/gai/alarm_leads.png",
+            "results/figures/{study}/alarm_leads.png",
             caption="../workflow/report/alarm_leads.rst",
-            category="gai",
+            category="{study}",
         ),
-        svg="results/figures/gai/alarm_leads.svg",
+        svg="results/figures/{study}/alarm_leads.svg",
     log:
-        "results/logs/figures/gai/alarm_leads.log",
+        "results/logs/figures/{study}/alarm_leads.log",
+    wildcard_constraints:
+        study=plan.named("early_warning"),
     conda:
         "../envs/analysis.yaml"
+    params:
+        claims=lambda wildcards: plan.config.studies[wildcards.study].claims or "",
     script:
         "../workflow/scripts/plot_alarm_leads.py"
 
 
 rule plot_rank_at_onset:
     input:
-        traces=plan.traces(plan.keys("gai")),
-        rank="results/studies/gai/rank.parquet",
+        traces=lambda wildcards: plan.traces(plan.keys(wildcards.study)),
+        rank=study_table("{study}", "rank"),
+        published=local("workflow/report/claims.yaml"),
         code=local("results/code/plot_rank_at_onset.json"),
     output:
         png=report(
-            "results/figures/gai/rank_at_onset.png",
+            "results/figures/{study}/rank_at_onset.png",
             caption="../workflow/report/rank_at_onset.rst",
-            category="gai",
+            category="{study}",
         ),
-        svg="results/figures/gai/rank_at_onset.svg",
+        svg="results/figures/{study}/rank_at_onset.svg",
     log:
-        "results/logs/figures/gai/rank_at_onset.log",
+        "results/logs/figures/{study}/rank_at_onset.log",
+    wildcard_constraints:
+        study=plan.named("early_warning"),
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
+        mem_mb=scaled_by_attempt(1500),
+        runtime=scaled_by_attempt(30),
+    params:
+        claims=lambda wildcards: plan.config.studies[wildcards.study].claims or "",
     script:
         "../workflow/scripts/plot_rank_at_onset.py"
-
-
-rule plot_gai_outcomes:
-    input:
-        transitions="results/studies/gai/transitions.parquet",
-        phases="results/studies/gai/phases.parquet",
-        code=local("results/code/plot_gai_outcomes.json"),
-    output:
-        png=report(
-            "results/figures/gai/gai_outcomes.png",
-            caption="../workflow/report/gai_outcomes.rst",
-            category="gai",
-        ),
-        svg="results/figures/gai/gai_outcomes.svg",
-    log:
-        "results/logs/figures/gai/gai_outcomes.log",
-    conda:
-        "../envs/analysis.yaml"
-    script:
-        "../workflow/scripts/plot_gai_outcomes.py"

@@ -1,28 +1,38 @@
-"""The report, and the check of all results against the traces."""
+"""The result tables of all studies, the report, and the check of all results."""
+
+
+rule collect_tables:
+    input:
+        **{
+            table: [study_table(study, table) for study in plan.studies]
+            for table in STUDY_TABLES
+        },
+        code=local("results/code/collect_tables.json"),
+    output:
+        **{table: f"results/tables/{table}.parquet" for table in STUDY_TABLES},
+        **{f"{table}_csv": f"results/tables/{table}.csv" for table in STUDY_TABLES},
+    log:
+        "results/logs/tables.log",
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/collect_tables.py"
 
 
 rule write_report:
     input:
         **{
             table: f"results/tables/{table}.parquet"
-            for table in (
-                "runs",
-                "transitions",
-                "alarms",
-                "rank",
-                "phases",
-                "evaluation",
-                "chance",
-                "multiverse",
-                "claims",
-            )
+            for table in STUDY_TABLES
+            if table != "curves"
         },
-        summaries=expand("results/summaries/{study}.json", study=plan.config["studies"]),
-        figures=[plan.figures(study, ["png"]) for study in plan.config["studies"]],
+        summaries=[summary(study) for study in plan.studies],
+        figures=[plan.figures(study, ["png"]) for study in plan.studies],
         captions=[
             local(f"workflow/report/{name}.rst")
-            for study in plan.config["studies"]
-            for name in CAPTIONS[study]
+            for name in sorted(
+                {name for study in plan.studies for name in plan.kind(study).captions}
+            )
         ],
         published=local("workflow/report/claims.yaml"),
         html_template=local("workflow/report/report.html.j2"),
@@ -36,7 +46,8 @@ rule write_report:
     conda:
         "../envs/analysis.yaml"
     params:
-        config=to_json(plan.config),
+        config=plan.config_json(),
+        studies=plan.studies_json(),
     script:
         "../workflow/scripts/write_report.py"
 
@@ -45,10 +56,14 @@ rule validate_results:
     input:
         **{table: f"results/tables/{table}.parquet" for table in STUDY_TABLES},
         **{f"{table}_csv": f"results/tables/{table}.csv" for table in STUDY_TABLES},
-        variants="results/studies/gai/variants.parquet",
+        variants=[
+            path
+            for study in plan.varied()
+            for path in plan.panel_files(study, "variants.parquet")
+        ],
         published=local("workflow/report/claims.yaml"),
         traces=plan.traces(plan.keys()),
-        summaries=expand("results/summaries/{study}.json", study=plan.config["studies"]),
+        summaries=[summary(study) for study in plan.studies],
         html="results/report.html",
         md="results/report.md",
         code=local("results/code/validate_results.json"),
@@ -58,12 +73,16 @@ rule validate_results:
         "results/logs/validation.log",
     conda:
         "../envs/analysis.yaml"
+    # Everything is made once more, panel by panel; it runs last, when cores are free.
+    threads: 4
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
+        # Each process holds one trace.
+        mem_mb=scaled_by_attempt(3000),
+        runtime=scaled_by_attempt(60),
     params:
         specs=plan.specs_json(plan.keys()),
-        settings=to_json(plan.config["analysis"]),
+        settings=plan.settings(),
+        studies=plan.studies_json(),
     script:
         "../workflow/scripts/validate_results.py"
 

@@ -7,7 +7,9 @@ rule train_run:
     output:
         trace=TRACE_PATTERN,
     log:
-        "results/logs/traces/{study}/task={task}/depth={depth}/train_fraction={train_fraction}/weight_decay={weight_decay}/width={width}/seed={seed}.log",
+        TRACE_PATTERN.replace("results/", "results/logs/", 1).replace(
+            ".parquet", ".log"
+        ),
     priority: lambda wildcards: plan.priority([plan.run_of(wildcards)])
     conda:
         "../envs/training.yaml"
@@ -15,9 +17,11 @@ rule train_run:
     threads: 1
     resources:
         # Torch and numba take 350 MB; the largest data set, activations and log another 150.
-        mem_mb=growing(600),
-        runtime=growing(lambda wildcards: plan.minutes([plan.run_of(wildcards)])),
-        gpu=int(plan.config["device"] == "cuda"),
+        mem_mb=scaled_by_attempt(600),
+        runtime=scaled_by_attempt(
+            lambda wildcards: plan.minutes([plan.run_of(wildcards)])
+        ),
+        gpu=int(plan.config.device == "cuda"),
     params:
         specs=lambda wildcards: plan.specs_json([plan.run_of(wildcards)]),
     script:
@@ -44,13 +48,13 @@ for number, block in enumerate(plan.block_rules, 1):
             "../envs/training.yaml"
         threads: 1
         resources:
-            mem_mb=growing(600),
-            runtime=growing(
+            mem_mb=scaled_by_attempt(600),
+            runtime=scaled_by_attempt(
                 lambda wildcards, block=block: plan.minutes(
                     block.blocks[wildcards.cell]
                 )
             ),
-            gpu=int(plan.config["device"] == "cuda"),
+            gpu=int(plan.config.device == "cuda"),
         params:
             specs=lambda wildcards, block=block: plan.specs_json(
                 block.blocks[wildcards.cell]

@@ -16,27 +16,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokscope.data.trace import Trace, TraceInfo, gradient_layers, trace_schema, write_trace
-from grokscope.runs.spec import RunSpec, decimal_string
+from grokscope.data.trace import Trace, TraceInfo, gradient_layers, trace_schema
+from grokscope.data.trace_writer import write_trace
+from grokscope.runs.config import default_analysis
+from grokscope.runs.spec import EarlyStop, RunSpec, decimal_string
 
 VERSIONS = {"grokscope": "0.1.0", "torch": "2.0", "numpy": "2.0", "python": "3.11"}
 # Sections of `analysis` for runs of 1,000 to 3,000 steps: windows shorter than the default.
-ANALYSIS: dict[str, Any] = {
-    "onset": {
-        "evaluations": 5,
-        "train_threshold": 0.99,
-        "test_thresholds": [0.5, 0.95],
-        "event_threshold": 0.95,
-    },
-    "alarms": {
-        "smoothing_window": 20,
-        "sigma_window": 100,
-        "threshold": 3.5,
-        "refractory": 100,
-        "centred": False,
-    },
-    "detectors": {"resolution": 10, "window": 100, "cusum_drift": 0.5},
-}
+ANALYSIS = default_analysis(
+    onset={"test_thresholds": [0.5, 0.95]},
+    alarms={"sigma_window": 100},
+    detectors={"window": 100},
+)
 
 
 def make_spec(**overrides: Any) -> RunSpec:
@@ -75,6 +66,8 @@ def make_spec(**overrides: Any) -> RunSpec:
     values |= overrides
     for name in ("train_fraction", "weight_decay"):
         values[name] = decimal_string(values[name])
+    if isinstance(values["early_stop"], dict):
+        values["early_stop"] = EarlyStop.from_values(values["early_stop"])
     return RunSpec(**values)
 
 
@@ -158,6 +151,21 @@ def make_trace(
         "versions": dict(VERSIONS),
     }
     return Trace(spec, TraceInfo(**(facts | dict(info or {}))), frame)
+
+
+def noisy_trace(n_rows: int = 1201, seed: int = 0, **overrides: Any) -> Trace:
+    """A run of depth 3 with embeddings in which every column varies at every step."""
+    rng = np.random.default_rng(seed)
+    dull = {"depth": 3, "encoding": "embedding", "steps": n_rows - 1, "seed": seed}
+    spec = make_spec(**(dull | overrides))
+    columns = {
+        name: np.exp(rng.normal(0, 0.05, n_rows).cumsum())
+        for name in make_trace(spec).frame.columns.drop(["step", "seed"])
+    }
+    for name in ("train_metric", "test_metric", "softmax_collapse"):
+        # Shares.
+        columns[name] /= columns[name].max()
+    return make_trace(spec, **columns)
 
 
 def write(trace: Trace, root: Path) -> Path:

@@ -7,34 +7,28 @@ the report and of the validation start from results that are right.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from grokscope.claims import claims_table, read_published
-from grokscope.claims.registry import Evidence
+from grokscope.claims.published import read_published
 from grokscope.data.tables import read_table, write_table
 from grokscope.data.trace import Trace
-from grokscope.report.checks import (
-    OF_SUMMARY,
-    Check,
-    Recomputed,
-    check_completeness,
-    check_files,
-    check_labels,
-    check_summaries,
-    check_tables,
-    recompute_all,
-    validate,
-)
+from grokscope.report.checks.check import Check
+from grokscope.report.checks.recompute import Recomputed, recompute
+from grokscope.report.checks.validate import check_files, check_results, validate
 from grokscope.report.page import render_html, render_markdown, report_context
+from grokscope.report.studies import Study
+from grokscope.report.summary import TABLES as OF_SUMMARY
 from grokscope.report.summary import analysis_environment, study_facts
 from grokscope.runs.config import check_config
-from grokscope.runs.spec import RunKey, RunSpec, expand_runs
+from grokscope.runs.grid import expand_runs
+from grokscope.runs.settings import Configuration
+from grokscope.runs.spec import RunKey, RunSpec
 from synthetic import make_trace, write
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "workflow" / "report"
@@ -46,49 +40,83 @@ PIXEL = bytes.fromhex(
 )
 
 
-def small_config() -> dict[str, Any]:
+def grid(tasks: list[str], fractions: list[float], seeds: list[int], **of: Any) -> dict[str, Any]:
+    """One block of a study."""
+    values = {"tasks": tasks, "depths": [2], "train_fractions": fractions, "seeds": seeds}
+    return values | {"weight_decays": [0.1], "widths": [64], "steps": 400} | of
+
+
+def small_values() -> dict[str, Any]:
     """Three studies, a few runs each; short signals, so short windows."""
-
-    def grid(tasks: list[str], fractions: list[float], seeds: list[int], **of: Any) -> dict:
-        values = {"tasks": tasks, "depths": [2], "train_fractions": fractions, "seeds": seeds}
-        return values | {"weight_decays": [0.1], "widths": [64], "steps": 400} | of
-
     modular, sine = ["modular_addition"], ["sine_regression"]
-    return check_config(
-        {
-            "studies": {
-                "lead_lag": {
-                    "grids": [grid([*modular, *sine], [0.5, 0.9], [42]), grid(modular, [0.5], [7])]
-                },
-                "gai": {
-                    "grids": [
-                        grid([*modular, "cubic_regression"], [0.6], [0, 1, 2], depths=[2, 3]),
-                    ],
-                    "test_every": 5,
-                    "rank_every": 20,
-                },
-                "phase_diagram": {
-                    "grids": [grid(modular, [0.3, 0.9], [42], weight_decays=[0, 1.0])],
-                    "encoding": "embedding",
-                    "test_every": 20,
-                },
+    return {
+        "studies": {
+            "lead_lag": {
+                "kind": "lead_lag",
+                "claims": "LL",
+                "grids": [
+                    grid([*modular, *sine], [0.5, 0.9], [42]),
+                    grid(modular, [0.5], [7], steps=390),
+                ],
             },
-            "analysis": {
-                "alarms": {"smoothing_window": 5, "sigma_window": 50, "refractory": 20},
-                "detectors": {"window": 50},
-                "multiverse": {"smoothing": ["causal"], "norm": ["raw"], "windows": [5, 10]},
-                "phases": {"gap": 40},
-                "evaluation": {
-                    "lead_window": [20, 60],
-                    "horizons": [40, 100],
-                    "primary_horizon": 100,
-                    "surrogates": 19,
-                    "resamples": 100,
-                },
-                "transitions": {"savgol_window": 21, "replication_steps": 300},
+            "gai": {
+                "kind": "early_warning",
+                "claims": "GAI",
+                "grids": [grid([*modular, "cubic_regression"], [0.6], [0, 1, 2], depths=[2, 3])],
+                "test_every": 5,
+                "rank_every": 20,
             },
-        }
-    )
+            "phase_diagram": {
+                "kind": "phase_diagram",
+                "claims": "PD",
+                "grids": [grid(modular, [0.3, 0.9], [42], weight_decays=[0, 1.0])],
+                "encoding": "embedding",
+                "test_every": 20,
+            },
+        },
+        "analysis": {
+            "alarms": {"smoothing_window": 5, "sigma_window": 50, "refractory": 20},
+            "detectors": {"window": 50},
+            "multiverse": {"smoothing": ["causal"], "norm": ["raw"], "windows": [5, 10]},
+            "phases": {"gap": 40},
+            "evaluation": {
+                "lead_window": [20, 60],
+                "horizons": [40, 100],
+                "primary_horizon": 100,
+                "surrogates": 19,
+                "resamples": 100,
+            },
+            "transitions": {"savgol_window": 21, "replication_steps": 300},
+        },
+    }
+
+
+def small_config() -> Configuration:
+    """The same, checked and completed."""
+    return check_config(small_values())
+
+
+def own_values() -> dict[str, Any]:
+    """Studies of one's own: two under the same claims, and one that varies p, judged by none."""
+    values = small_values()
+    given = values["studies"]
+    modular = ["modular_addition"]
+    wide = grid(modular, [0.6], [0, 1, 2], widths=[128])
+    tasks, values_of = [*modular, "sine_regression"], {"p": [23, 59], "learning_rate": [0.01]}
+    free = grid(tasks, [0.3, 0.9], [1, 2], **values_of)
+    values["studies"] = {
+        "narrow": given["gai"] | {"grids": [grid(modular, [0.6], [0, 1, 2])]},
+        "wide": given["gai"] | {"grids": [wide]},
+        "my_map": {"kind": "phase_diagram", "grids": [free], "test_every": 20},
+    }
+    return values
+
+
+def own_figures(root: Path) -> list[Path]:
+    """Figures of the studies of :func:`own_values`."""
+    names = ["figures/narrow/detection_curves", "figures/wide/detection_curves"]
+    names += ["figures/my_map/effects", "my_map"]
+    return write_pixels([root / "results" / f"{name}.png" for name in names])
 
 
 def synthetic_trace(spec: RunSpec) -> Trace:
@@ -120,12 +148,17 @@ def synthetic_trace(spec: RunSpec) -> Trace:
     )
 
 
+def studies_of(config: Configuration) -> list[Study]:
+    """Studies of a configuration, as report and validation are told of them."""
+    return [Study(name, study.kind, study.claims) for name, study in config.studies.items()]
+
+
 @dataclass
 class Results:
     """Everything that validation reads."""
 
     root: Path
-    config: dict[str, Any]
+    config: Configuration
     specs: dict[RunKey, RunSpec]
     paths: dict[RunKey, Path]
     recomputed: Recomputed
@@ -136,18 +169,20 @@ class Results:
     html: str
     markdown: str
 
-    def validate(self) -> list[Check]:
+    def validate(self, workers: int = 1) -> list[Check]:
         """All checks of the results as they are now, all from the traces."""
         return validate(
             tables=self.tables,
             csv=self.csv,
             traces=self.paths,
             specs=self.specs,
-            settings=self.config["analysis"],
+            analysis=self.config.analysis,
+            studies=studies_of(self.config),
             published=PUBLISHED,
             summaries=self.summaries,
             html=self.html,
             markdown=self.markdown,
+            workers=workers,
         )
 
     def problems_of_tables(self) -> dict[str, list[str]]:
@@ -155,12 +190,7 @@ class Results:
 
         Much faster than :meth:`problems`, and the same as long as no trace changed.
         """
-        checks = [
-            check_completeness(self.tables, self.specs),
-            *check_tables(self.tables, self.recomputed.tables, self.specs),
-            check_labels(self.tables["phases"]),
-            check_summaries(self.tables, self.summaries, self.recomputed.environments),
-        ]
+        checks = check_results(self.tables, self.recomputed, self.specs, self.summaries)
         return {check.name: check.problems for check in checks if check.problems}
 
     def problems_of_files(self) -> dict[str, list[str]]:
@@ -172,37 +202,52 @@ class Results:
         """Problems of each check that has any."""
         return {check.name: check.problems for check in self.validate() if check.problems}
 
+    def render(self, **changed: Any) -> dict[str, Any]:
+        """The context of a report in which some of what it is made of is another."""
+        given = {
+            "tables": self.tables,
+            "studies": studies_of(self.config),
+            "published": PUBLISHED,
+            "summaries": self.summaries,
+            "figures": [],
+            "captions": {},
+            "config": self.config.values,
+        }
+        return report_context(**(given | changed))
 
-def write_figures(root: Path) -> list[Path]:
-    """One-pixel figures where the workflow would have real ones."""
-    overlay = "lead_lag/overlays/task=modular_addition,depth=2,seed=42"
-    names = ["lead_lag/lags", overlay, "gai/alarm_leads", "phase_diagram/delay_map"]
-    names += ["gai/detection_curves", "gai/specification_curves"]
-    paths = [root / "results" / "figures" / f"{name}.png" for name in names]
-    paths.append(root / "results" / "phase_diagram.png")
+
+def write_pixels(paths: list[Path]) -> list[Path]:
+    """One-pixel figures."""
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(PIXEL)
     return paths
 
 
+def write_figures(root: Path) -> list[Path]:
+    """One-pixel figures where the workflow would have real ones."""
+    overlay = "lead_lag/overlays/task=modular_addition/depth=2/seed=42"
+    names = ["lead_lag/lags", overlay, "gai/alarm_leads", "phase_diagram/delay_map"]
+    names += ["gai/detection_curves", "gai/specification_curves"]
+    paths = [root / "results" / "figures" / f"{name}.png" for name in names]
+    return write_pixels([*paths, root / "results" / "phase_diagram.png"])
+
+
 def make_results(
     root: Path,
-    config: dict[str, Any] | None = None,
-    trace_of: Any = synthetic_trace,
+    config: Configuration | None = None,
+    trace_of: Callable[[RunSpec], Trace] = synthetic_trace,
     figures: list[Path] | None = None,
     captions: Mapping[str, str] | None = None,
 ) -> Results:
     """Write traces and CSV files under `root`, and make all results from them."""
     config = small_config() if config is None else config
     specs = expand_runs(config)
+    studies = studies_of(config)
     paths = {key: write(trace_of(spec), root) for key, spec in specs.items()}
-    recomputed = recompute_all(paths, specs, config["analysis"], PUBLISHED)
+    recomputed = recompute(paths, specs, config.analysis, studies, PUBLISHED)
     assert recomputed.reading.problems == []
     tables = dict(recomputed.tables)
-    names = {field.name for field in fields(Evidence)} & set(tables)
-    evidence = Evidence(**{name: tables[name] for name in names}, settings=config["analysis"])
-    tables["claims"] = claims_table(PUBLISHED, evidence)
     csv = {
         name: root / "results" / "tables" / f"{name}.csv" for name in tables if name != "variants"
     }
@@ -218,17 +263,18 @@ def make_results(
                 | {"analysis": analysis_environment()}
             )
         )
-        for study in config["studies"]
+        for study in config.studies
     }
     context = report_context(
         tables=tables,
+        studies=studies,
         published=PUBLISHED,
         summaries=summaries,
         figures=write_figures(root) if figures is None else figures,
         captions={"lags": "Lags. Read *this*, ``not`` that <b>&.", "overlay": "One run."}
         if captions is None
         else captions,
-        config=config,
+        config=config.values,
     )
     html = render_html(TEMPLATES / "report.html.j2", context)
     markdown = render_markdown(TEMPLATES / "report.md.j2", context, root / "results")

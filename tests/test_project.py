@@ -1,5 +1,6 @@
 """The project as a whole: linters, pins, documents that are made from data."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -19,25 +20,43 @@ def pins():
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pairs}
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["ruff", "check", "."],
-        ["ruff", "format", "--check", "."],
-        ["mypy"],
-        ["snakefmt", "--check", "Snakefile", "rules"],
-    ],
-    ids=" ".join,
-)
+def lint_commands():
+    """What ``make lint`` runs."""
+    recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)
+    return [line.strip().removeprefix("$(BIN)/").split() for line in recipe[1].splitlines()]
+
+
+@pytest.mark.parametrize("command", lint_commands(), ids=" ".join)
 def test_linter_is_clean(command):
     result = run_tool(command)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_snakemake_lint_is_clean():
-    result = run_tool(["snakemake", "--lint"])
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "Congratulations" in result.stdout + result.stderr
+def test_every_linter_is_among_those_of_make_lint_and_pre_commit():
+    tools = {command[0] for command in lint_commands()}
+    assert tools == {"ruff", "snakefmt", "mypy", "lint-imports", "snakemake"}
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert [hook["entry"].removeprefix(".venv/bin/").split() for hook in hooks] == lint_commands()
+
+
+def test_no_file_is_longer_than_can_be_read_at_once():
+    kernels = {"kernels.py"}
+    for path in (ROOT / "workflow/scripts").rglob("*.py"):
+        lines = len(path.read_text().splitlines())
+        assert lines <= 400 or path.name in kernels, f"{path}: {lines} lines"
+
+
+def test_package_files_import_nothing_but_registries():
+    for path in (ROOT / "workflow/scripts/grokscope").rglob("__init__.py"):
+        tree = ast.parse(path.read_text())
+        imported = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) if n.module]
+        ours = {name for name in imported if name.startswith("grokscope")}
+        place = path.parent.name
+        allowed = {
+            "detectors": {"grokscope.measure.detectors"},
+            "engines": {name for name in ours if name.startswith("grokscope.")},
+        }
+        assert ours <= allowed.get(place, set()), f"{path}: {ours}"
 
 
 @pytest.mark.parametrize("environment", ["training", "analysis"])

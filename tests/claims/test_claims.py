@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,34 +12,34 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from grokscope.claims import claims_table, judge, read_published
-from grokscope.claims.gai import order_score, permuted_correlation, permuted_order
-from grokscope.claims.registry import CLAIMS, VERDICTS, Evidence, select
+from grokscope.claims import samples
+from grokscope.claims.controls import order_score, permuted_correlation, permuted_order
+from grokscope.claims.judge import judge_study
+from grokscope.claims.published import read_published
+from grokscope.claims.registry import CLAIMS, VERDICTS
+from grokscope.claims.rows import select
 from grokscope.claims.wording import NULLS, beaten, knowledge, sentence
 from grokscope.data.tables import conform, empty
-from grokscope.evaluate.statistics import (
-    cluster_bootstrap,
-    expanded_tail,
-    pearson,
-    resolves,
-    spearman,
-)
+from grokscope.measure.variants import configured
+from grokscope.runs.config import default_analysis
+from grokscope.runs.kinds import KINDS
+from grokscope.runs.settings import Analysis
 from grokscope.runs.spec import KEY_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = read_published(ROOT / "workflow" / "report" / "claims.yaml")
-SETTINGS = {
-    "evaluation": {
-        "lead_window": [200, 400],
-        "confidence": 0.95,
-        "resamples": 500,
-        "seed": 0,
-        "surrogates": 199,
-        "development_seeds": [],
-    },
-    "phases": {"threshold": 0.95, "gap": 200},
-    "detectors": {"resolution": 10},
-}
+SET_OF = {claim.id: name for name, claims in PUBLISHED.items() for claim in claims.claims}
+
+
+def settings(**evaluation: Any) -> Analysis:
+    given = {"lead_window": [200, 400], "resamples": 500, "surrogates": 199}
+    return default_analysis(
+        evaluation=given | {"development_seeds": []} | evaluation,
+        phases={"threshold": 0.95, "gap": 200},
+    )
+
+
+SETTINGS = settings()
 SIZES = {"modular_addition": 9409, "s5_composition": 14400, "sine_regression": 2000}
 
 RUN: dict[str, Any] = {
@@ -79,87 +80,97 @@ def key(study: str = "gai", seed: int = 0, **other: Any) -> dict[str, Any]:
     return values | {"weight_decay": 1.0, "width": 128, "seed": seed} | other
 
 
-def build(rows: list[dict[str, Any]], **tables: list[dict[str, Any]]) -> Evidence:
-    """Evidence from runs: each row has key columns and whatever columns of any table."""
-    runs, transitions, phases = [], [], []
+Tables = dict[str, pd.DataFrame]
+
+
+def named(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in KEY_COLUMNS}
+
+
+def build(rows: list[dict[str, Any]], **tables: list[dict[str, Any]]) -> Tables:
+    """Tables of a study's runs: each row has key columns and whatever columns of any table."""
+    runs, transitions, phases, variants = [], [], [], []
     for row in rows:
-        of = {name: row[name] for name in KEY_COLUMNS}
         size = SIZES.get(row["task"], 1000)
         given = {"n_train": size - 10, "n_test": 10} | RUN | row
-        runs.append(of | {name: given[name] for name in [*RUN, "n_train", "n_test"]})
+        runs.append(named(row) | {name: given[name] for name in [*RUN, "n_train", "n_test"]})
         made = TRANSITION | row
         made["train_onset_censored"] = made["train_onset_step"] is None
         made["test_onset_censored"] = made["test_onset_step"] is None
         if made["test_onset_censored"]:
             made["onset_lag"] = None
-        transitions.append(of | {name: made[name] for name in TRANSITION})
+        transitions.append(named(row) | {name: made[name] for name in TRANSITION})
+        variants.append(variant(made, **tables))
         if "phase" in row:
             extra = {"train_reached_step": 1, "test_reached_step": 2, "gap": 1, "agreement": 1.0}
             extra |= {"gap_censored": False, "vote": row["phase"], "cell_seeds": 1}
-            phases.append(of | {"phase": row["phase"]} | extra)
+            phases.append(named(row) | {"phase": row["phase"]} | extra)
 
     def frame(table: str, of: list[dict[str, Any]]) -> pd.DataFrame:
         return conform(pd.DataFrame(of), table) if of else empty(table)
 
-    return Evidence(
-        runs=frame("runs", runs),
-        transitions=frame("transitions", transitions),
-        alarms=frame("alarms", tables.get("alarms", [])),
-        rank=frame("rank", tables.get("rank", [])),
-        phases=frame("phases", phases),
-        evaluation=frame("evaluation", tables.get("evaluation", [])),
-        chance=frame("chance", tables.get("chance", [])),
-        multiverse=frame("multiverse", tables.get("multiverse", [])),
-        settings=SETTINGS,
+    return {
+        "runs": frame("runs", runs),
+        "transitions": frame("transitions", transitions),
+        "alarms": frame("alarms", tables.get("alarms", [])),
+        "rank": frame("rank", tables.get("rank", [])),
+        "phases": frame("phases", phases),
+        "variants": frame("variants", variants),
+    }
+
+
+def variant(run: dict[str, Any], **tables: list[dict[str, Any]]) -> dict[str, Any]:
+    """The configured variant of a run, from its alarms and ranks."""
+    train, onset = run["train_onset_step"], run["test_onset_step"]
+    event = None not in (train, onset) and onset - train > 200
+    fired: dict[str, list[tuple[int, float]]] = {}
+    for of in tables.get("alarms", []):
+        if named(of) == named(run):
+            fired.setdefault(of["layer"], []).append((of["step"], of["peak"]))
+
+    def lead(layer: int) -> int | None:
+        steps = [step for step, _ in fired.get(str(layer), []) if event and step < onset]
+        return onset - min(steps) if steps else None
+
+    combined = sorted(fired.get("combined", []))
+    peaks = [peak for step, peak in combined if onset is None or step < onset]
+    drops = {
+        f"{of['measure']}_drop": of["relative_drop"]
+        for of in tables.get("rank", [])
+        if named(of) == named(run) and of["reference"] == "onset"
+    }
+    return (
+        named(run)
+        | configured(SETTINGS.alarms)._asdict()
+        | {"beta2": 0.98, "onset_threshold": 0.95, "onset": onset, "event": event}
+        | {"warm_up": run.get("warm_up", 121)}
+        | {"alarms": " ".join(str(step) for step, _ in combined) or None}
+        | {"spike": max(peaks, default=None), "tau": None}
+        | {"last_first_lead": lead(run["depth"]), "first_first_lead": lead(1)}
+        | dict.fromkeys(("effective_drop", "stable_drop", "numerical_drop"))
+        | drops
     )
 
 
-def verdict(claim: str, evidence: Evidence) -> dict[str, Any]:
-    entry = next(entry for entry in PUBLISHED if entry["id"] == claim)
-    return judge(entry, evidence)
+def judged(name: str, tables: Tables, *only: str, analysis: Analysis = SETTINGS) -> pd.DataFrame:
+    """Table ``claims`` of a study by a claim set, or by some of its claims; by claim."""
+    claims, studies = PUBLISHED[name], tables["runs"]["study"].unique()
+    if only:
+        claims = replace(claims, claims=tuple(map(claims.claim, only)))
+    study = studies[0] if len(studies) else "none"
+    return judge_study(study, tables, claims, claims.kind, analysis).claims.set_index("claim")
+
+
+def verdict(claim: str, tables: Tables, analysis: Analysis = SETTINGS) -> dict[str, Any]:
+    """Its row; with a claim about the others, two of these are judged before it."""
+    family = ("GAI2", "GAI3") if CLAIMS[claim].of_family else ()
+    row = judged(SET_OF[claim], tables, *family, claim, analysis=analysis).loc[claim]
+    return row.astype(object).where(row.notna(), None).to_dict()
 
 
 def alarm(of: dict[str, Any], step: int, layer: str = "combined", peak: float = 4.0) -> dict:
-    named = {name: of[name] for name in KEY_COLUMNS}
-    named |= {"detector": "gai", "layer": layer, "step": step, "score": 4.0, "peak": peak}
-    return named | {"cause": "none"}
-
-
-# The published alarms, as the tables `evaluation` and `chance` name them.
-PUBLISHED_ALARMS: dict[str, Any] = {
-    "study": "gai",
-    "task": None,
-    "detector": "gai",
-    "layer": "combined",
-    "threshold_source": "published",
-    "rule": "every",
-    "lead_min": 200,
-    "lead_max": 400,
-}
-
-
-def scored(depth: int | None = None, **of: Any) -> dict[str, Any]:
-    """A row of the table `evaluation`: 30 events in 45 runs, 40 alarms, 30 of them hits."""
-    row = PUBLISHED_ALARMS | {"depth": depth, "uses_test_data": False, "threshold": 3.5}
-    row |= {"n_runs": 45, "seeds": 3, "n_events": 30, "n_alarms": 44, "n_judged": 40}
-    row |= {"n_hits": 30, "precision": 0.75, "recall": 1.0, "f1": 6 / 7}
-    for name in ("precision", "recall", "f1"):
-        row |= {f"{name}_low": row[name] - 0.05, f"{name}_high": row[name] + 0.05}
-    row |= {"false_alarms_per_10000": 1.0, "time_in_warning": 0.1, "km_lead_median": 310.0}
-    return row | {"lead_q25": 250.0, "lead_median": 300.0, "lead_q75": 350.0} | of
-
-
-def against(
-    p: dict[str, float], score: str = "precision", depth: int | None = None, **of: Any
-) -> list[dict[str, Any]]:
-    """Rows of the table `chance`: a p-value a null model, whose mean is 0.1."""
-    row = PUBLISHED_ALARMS | {"depth": depth, "score": score, "observed": 0.75}
-    row |= {"surrogates": 999, "null_mean": 0.1, "null_low": 0.05, "null_high": 0.15} | of
-    return [row | {"null_model": model, "p": value} for model, value in p.items()]
-
-
-BEATS_ALL = dict.fromkeys("ABCD", 0.001)
-BEATS_A_AND_B = {"A": 0.001, "B": 0.002, "C": 0.4, "D": 0.7}
+    raised = {"detector": "gai", "layer": layer, "step": step, "score": 4.0, "peak": peak}
+    return named(of) | raised | {"cause": "none"}
 
 
 # ------------------------------------------------------------------- lead_lag
@@ -304,73 +315,108 @@ def events(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if not row["task"].endswith("_regression")]
 
 
-def test_the_published_alarms_are_judged_by_their_rows() -> None:
+@pytest.fixture
+def against(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets what the alarms are compared with: a p-value per null model, whose mean is 0.1."""
+    rows: list[dict[str, Any]] = []
+    monkeypatch.setattr(samples, "chance_rows", lambda *_: rows)
+
+    def add(p: dict[str, float], score: str = "precision", depth: int | None = None) -> None:
+        row = {"depth": depth, "score": score, "null_mean": 0.1}
+        rows.extend(row | {"null_model": model, "p": value} for model, value in p.items())
+
+    return add
+
+
+BEATS_ALL = dict.fromkeys(NULLS, 0.001)
+BEATS_TWO = {"random": 0.001, "shifted": 0.002, "swapped": 0.4, "constant_time": 0.7}
+
+
+def test_the_published_alarms_are_judged(against: Callable[..., None]) -> None:
+    """30 events with an alarm each, 300 steps ahead, in two a false one before and a late one."""
     rows = gai()
-    tables = {"evaluation": [scored(n_hits=38, precision=0.95, precision_high=0.99)]}
-    tables["chance"] = against(BEATS_ALL) + against({"B": 0.02}, "recall")
-    evidence = build(rows, alarms=[alarm(row, 700) for row in events(rows)], **tables)
-    lead, precision, recall = (verdict(name, evidence) for name in ("GAI1", "GAI2", "GAI3"))
+    alarms = [alarm(row, 700) for row in events(rows)]
+    alarms += [alarm(row, step) for row in events(rows)[:2] for step in (100, 2900)]
+    # The regression arm has no event; of its alarms one ends too near the end to be judged.
+    regression = next(row for row in rows if row["task"] == "cubic_regression")
+    alarms.append(alarm(regression, 500))
+    against(BEATS_ALL)
+    against({"shifted": 0.02}, "recall")
+    table = judged("GAI", build(rows, alarms=alarms), "GAI1", "GAI2", "GAI3")
+    lead, precision, recall = (table.loc[name] for name in ("GAI1", "GAI2", "GAI3"))
     assert (lead["measured"], lead["verdict"], lead["n"]) == (300, "holds", 30)
-    # All alarms are 300 steps ahead, in every seed.
-    assert (lead["low"], lead["high"], lead["p"]) == (300, 300, None)
-    assert "30 of 30 events have an alarm before them; 30 of these come 200-400" in lead["reason"]
-    assert (precision["measured"], precision["verdict"]) == (0.95, "holds")
-    assert (precision["p"], precision["low"]) == (0.001, pytest.approx(0.7))
-    assert "38 of 40 judged alarms" in precision["reason"]
-    assert "4 of 44 alarms are censored" in precision["reason"]
+    assert (lead["low"], lead["high"]) == (300, 300) and pd.isna(lead["p"])
+    assert "30 of 30 events have an alarm before them; 28 of these come 200-400" in lead["reason"]
+    assert precision["measured"] == pytest.approx(30 / 33)
+    assert (precision["p"], precision["n"], precision["seeds"]) == (0.001, 45, 3)
+    assert precision["low"] < precision["measured"] < precision["high"]
+    assert "30 of 33 judged alarms" in precision["reason"]
+    assert "0 of 33 alarms are censored" in precision["reason"]
     assert "it knows when this run groks" in precision["reason"]
     assert (recall["measured"], recall["verdict"], recall["p"]) == (1, "holds", 0.02)
 
 
-def test_only_the_headline_row_counts() -> None:
-    """Rows of other rules, windows, thresholds, layers, detectors and scopes stand beside it."""
-    others = [
-        scored(rule="first", precision=0.1),
-        scored(lead_min=10, precision=0.2),
-        scored(threshold_source="development", precision=0.3),
-        scored(layer="1", precision=0.4),
-        scored(detector="cusum", precision=0.5),
-        scored(task="modular_addition", depth=2, precision=0.6),
-        scored(depth=2, precision=0.65),
-        scored(study="lead_lag", precision=0.7),
-    ]
-    evidence = build(gai(), evaluation=[*others, scored(precision=0.8)])
-    assert verdict("GAI2", evidence)["measured"] == 0.8
+def test_alarms_of_layers_and_other_detectors_have_no_part() -> None:
+    rows = gai()
+    alarms = [alarm(row, 700) for row in events(rows)]
+    others = [alarm(row, 100, layer="1") for row in rows]
+    others += [alarm(row, 100) | {"detector": "cusum"} for row in rows]
+    tables = build(rows, alarms=alarms)
+    more = tables | {"alarms": build(rows, alarms=alarms + others)["alarms"]}
+    for name in ("GAI1", "GAI2", "GAI3"):
+        assert verdict(name, tables) == verdict(name, more)
 
 
 def test_a_lead_outside_the_window_fails() -> None:
     rows = gai()
-    leads = {"lead_q25": 0.0, "lead_median": 900.0, "lead_q75": 900.0, "km_lead_median": None}
     alarms = [alarm(row, 100) for row in events(rows)]
-    row = verdict("GAI1", build(rows, alarms=alarms, evaluation=[scored(**leads)]))
+    # Most runs alarm and end without an onset.
+    never = [row | {"test_onset_step": None, "width": 64} for row in rows]
+    alarms += [alarm(row, 100) for row in never]
+    row = verdict("GAI1", build(rows + never, alarms=alarms))
     assert (row["verdict"], row["measured"]) == ("fails", 900)
     assert "not reached" in row["reason"]
 
 
-def test_leads_count_misses_and_the_end_of_their_block() -> None:
-    """Steps 691-700 are known at 700; an alarm at the onset, or after it, is a miss."""
+def test_leads_count_misses_and_are_known_to_the_step() -> None:
+    """An alarm at the onset, or after it, is a miss."""
     rows = gai()
-    steps = {0: 691, 1: 700, 2: 995}
+    steps = {0: 691, 1: 700, 2: 1000}
     alarms = [alarm(row, steps[row["seed"]]) for row in events(rows)]
-    row = verdict("GAI1", build(rows, alarms=alarms, evaluation=[scored()]))
+    row = verdict("GAI1", build(rows, alarms=alarms))
     assert "20 of 30 events have an alarm before them" in row["reason"]
-    assert (row["low"], row["high"]) == (0, 300)
+    assert (row["low"], row["measured"], row["high"]) == (0, 300, 309)
 
 
 def test_development_seeds_have_no_part_in_the_lead() -> None:
     rows = gai()
     alarms = [alarm(row, 100 if row["seed"] == 0 else 700) for row in events(rows)]
-    evidence = build(rows, alarms=alarms, evaluation=[scored()])
-    evaluation = SETTINGS["evaluation"] | {"development_seeds": [0]}
-    evidence = replace(evidence, settings=SETTINGS | {"evaluation": evaluation})
-    row = verdict("GAI1", evidence)
+    row = verdict("GAI1", build(rows, alarms=alarms), settings(development_seeds=[0]))
     assert (row["low"], row["high"]) == (300, 300)
     assert "20 of 20 events" in row["reason"]
 
 
-def test_the_reason_says_what_the_alarms_know() -> None:
-    tables = {"evaluation": [scored()], "chance": against(BEATS_A_AND_B)}
-    row = verdict("GAI2", build(gai(), **tables))
+def test_one_relabelled_cell_enters_nothing() -> None:
+    """Runs of another modulus or of an unpublished task: no value, interval, chance or reason."""
+    rows = gai(seeds=4)
+    alarms = [alarm(row, 700 - 10 * row["seed"]) for row in events(rows)]
+    expected = judged("GAI", build(rows, alarms=alarms))
+    for change in (
+        {"n_train": 300, "n_test": 229, "width": 64},
+        {"task": "modular_cubic"},
+        {"task": "modular_addition", "n_train": 300, "n_test": 229, "width": 32},
+    ):
+        others = [row | change for row in events(rows) if row["task"] == "s5_composition"]
+        more = alarms + [alarm(row, 100) for row in others]
+        found = judged("GAI", build(rows + others, alarms=more))
+        pd.testing.assert_frame_equal(found, expected)
+
+
+def test_the_reason_says_what_the_alarms_know(against: Callable[..., None]) -> None:
+    rows = gai()
+    alarms = [alarm(row, step) for row in events(rows) for step in (100, 700)]
+    against(BEATS_TWO)
+    row = verdict("GAI2", build(rows, alarms=alarms))
     assert row["verdict"] == "fails"
     assert row["p"] == 0.002
     assert (
@@ -381,22 +427,19 @@ def test_the_reason_says_what_the_alarms_know() -> None:
 
 
 def test_without_alarms_precision_is_not_testable_but_recall_is_zero() -> None:
-    nothing = dict.fromkeys(("precision", "precision_low", "precision_high"))
-    nothing |= {"n_alarms": 0, "n_judged": 0, "n_hits": 0, "recall": 0.0, "recall_high": 0.0}
-    evidence = build(gai(), evaluation=[scored(**nothing)])
+    table = judged("GAI", build(gai()))
     for name in ("GAI2", "GAI7", "GAI8"):
-        assert verdict(name, evidence)["verdict"] == "not testable at this scale"
-        assert verdict(name, evidence)["measured"] is None
-    assert verdict("GAI3", evidence)["verdict"] == "fails"
-    assert verdict("GAI3", evidence)["measured"] == 0
+        assert table.loc[name, "verdict"] == "not testable at this scale"
+        assert pd.isna(table.loc[name, "measured"])
+    assert table.loc["GAI3", "verdict"] == "fails"
+    assert table.loc["GAI3", "measured"] == 0
 
 
 def test_without_events_nothing_is_testable() -> None:
     rows = gai(test_onset_step=None)
-    tables = {"evaluation": [scored(n_events=0)], "chance": against(BEATS_ALL)}
-    evidence = build(rows, alarms=[alarm(row, 700) for row in rows], **tables)
+    table = judged("GAI", build(rows, alarms=[alarm(row, 700) for row in rows]))
     for claim in ("GAI1", "GAI2", "GAI3", "GAI5", "GAI6", "GAI7", "GAI8"):
-        row = verdict(claim, evidence)
+        row = table.loc[claim]
         assert row["verdict"] == "not testable at this scale"
         assert "None of the 45 " in row["reason"]
         assert "runs has an event" in row["reason"]
@@ -531,57 +574,72 @@ def test_rank_controls_are_the_nearest_there_are(change: dict[str, Any], words: 
     assert (row["p"] is None) == ("none" in words)
 
 
+def alarms_by_depth(rows: list[dict], right: dict[int, int]) -> list[dict]:
+    """One alarm per run with event: right in that many runs of a depth, wrong in the others."""
+    alarms: list[dict] = []
+    for depth, number in right.items():
+        runs = [row for row in events(rows) if row["depth"] == depth]
+        alarms += [alarm(row, 700 if i < number else 100) for i, row in enumerate(runs)]
+    return alarms
+
+
 @pytest.mark.parametrize(
-    ("p", "observed", "expected"),
-    [(0.01, 0.05, "holds"), (0.06, 0.05, "fails"), (0.01, -0.05, "fails")],
+    ("p", "right", "expected"), [(0.01, 1, "holds"), (0.06, 1, "fails"), (0.01, 0, "fails")]
 )
 def test_one_depth_at_chance_makes_every_depth_fail(
-    p: float, observed: float, expected: str
+    p: float, right: int, expected: str, against: Callable[..., None]
 ) -> None:
     """Depth 8 decides; depth 6 has no event and is named; the null's mean is 0.1."""
-    evaluation = [scored()]
-    chance = []
-    for depth in (2, 3, 4, 6, 8):
-        value = 0.1 + observed if depth == 8 else 0.75
-        evaluation.append(scored(depth, n_events=0 if depth == 6 else 6, precision=value))
-        if depth != 6:
-            chance += against({"B": p if depth == 8 else 0.001}, depth=depth)
-    row = verdict("GAI7", build(gai(), evaluation=evaluation, chance=chance))
+    rows = gai()
+    for row in rows:
+        if row["depth"] == 6:
+            row["test_onset_step"] = None
+    for depth in (2, 3, 4, 8):
+        against({"shifted": p if depth == 8 else 0.001}, depth=depth)
+    alarms = alarms_by_depth(rows, {2: 6, 3: 6, 4: 6, 8: right})
+    row = verdict("GAI7", build(rows, alarms=alarms))
     assert row["verdict"] == expected
-    assert row["measured"] == pytest.approx(observed)
+    assert row["measured"] == pytest.approx(right / 6 - 0.1)
     assert row["p"] == p
     assert "No event at depth 6" in row["reason"]
+    assert "depth 8 (6 of 9 runs with event)" in row["reason"]
+    assert row["n"] == 4 * 9
 
 
-def test_a_silent_depth_speaks_against_every_depth() -> None:
-    evaluation = [scored(), scored(2), scored(3, precision=None)]
-    chance = against({"B": 0.001}, depth=2)
-    row = verdict("GAI7", build(gai(), evaluation=evaluation, chance=chance))
+def test_a_silent_depth_speaks_against_every_depth(against: Callable[..., None]) -> None:
+    rows = gai(depths=(2, 3, 4, 6, 8))
+    for row in rows:
+        if row["depth"] > 3:
+            row["test_onset_step"] = None
+    against({"shifted": 0.001}, depth=2)
+    row = verdict("GAI7", build(rows, alarms=alarms_by_depth(rows, {2: 6})))
     assert row["verdict"] == "fails"
-    assert "depth 3 (30 of 45 runs with event): no judged alarm" in row["reason"]
+    assert row["p"] is None
+    assert "depth 3 (6 of 9 runs with event): no judged alarm" in row["reason"]
 
 
-def significance(seeds: int, step: int, precision: float, p_holm: float = 0.01) -> dict[str, Any]:
+def significance(
+    seeds: int, step: int, against: Callable[..., None], p_recall: float = 0.001
+) -> dict[str, Any]:
     rows = gai(seeds)
-    evaluation = [scored(seeds=seeds, precision=precision)]
-    alarms = [alarm(row, step) for row in events(rows)]
-    evidence = build(rows, alarms=alarms, evaluation=evaluation, chance=against(BEATS_ALL))
-    return verdict("GAI8", replace(evidence, p_holm={"GAI2": 0.001, "GAI3": p_holm}))
+    against({"shifted": 0.001})
+    against({"shifted": p_recall}, "recall")
+    return verdict("GAI8", build(rows, alarms=[alarm(row, step) for row in events(rows)]))
 
 
-def test_significance_needs_enough_seeds() -> None:
+def test_significance_needs_enough_seeds(against: Callable[..., None]) -> None:
     """Three seeds cannot resolve a Bonferroni-corrected tail; six can; chance fails in both."""
     for seeds, expected in ((1, "not testable at this scale"), (6, "holds")):
-        assert significance(seeds, 700, 1.0)["verdict"] == expected
+        assert significance(seeds, 700, against)["verdict"] == expected
     for seeds in (3, 6):
-        assert significance(seeds, 100, 0.0)["verdict"] == "fails"
-    row = significance(3, 700, 1.0)
+        assert significance(seeds, 100, against)["verdict"] == "fails"
+    row = significance(3, 700, against)
     assert row["verdict"] == "not testable at this scale"
     assert "too few" in row["reason"]
 
 
-def test_significance_needs_every_adjusted_p() -> None:
-    row = significance(6, 700, 1.0, p_holm=0.2)
+def test_significance_needs_every_adjusted_p(against: Callable[..., None]) -> None:
+    row = significance(6, 700, against, p_recall=0.2)
     assert row["verdict"] == "fails"
     assert "those of GAI3 are not below 0.05" in row["reason"]
     assert row["measured"] == pytest.approx(0.9)
@@ -590,18 +648,20 @@ def test_significance_needs_every_adjusted_p() -> None:
 
 def test_a_tiny_modulus_is_not_the_gai_study() -> None:
     rows = gai(n_train=200, n_test=100)
-    row = verdict("GAI2", build(rows, evaluation=[scored()]))
+    alarms = [alarm(row, 700 if row["seed"] else 100) for row in events(rows)]
+    row = verdict("GAI2", build(rows, alarms=alarms))
     assert row["verdict"] == "not testable at this scale"
-    assert row["measured"] == 0.75
+    assert row["measured"] == pytest.approx(2 / 3)
 
 
-def test_p_values_are_adjusted_over_the_claims_that_have_one() -> None:
+def test_p_values_are_adjusted_over_the_claims_that_have_one(
+    against: Callable[..., None],
+) -> None:
     """By hand: Holm takes the smallest of two twice, and the other once."""
-    chance = against({"B": 0.01}) + against({"B": 0.04}, "recall")
+    against({"shifted": 0.01})
+    against({"shifted": 0.04}, "recall")
     rows = gai(6)
-    alarms = [alarm(row, 700) for row in events(rows)]
-    evidence = build(rows, alarms=alarms, evaluation=[scored(seeds=6)], chance=chance)
-    table = claims_table(PUBLISHED, evidence).set_index("claim")
+    table = judged("GAI", build(rows, alarms=[alarm(row, 700) for row in events(rows)]))
     assert table["p"].notna().sum() == 2
     columns = ["p", "p_holm", "p_bonferroni"]
     assert table.loc["GAI2", columns].tolist() == pytest.approx([0.01, 0.02, 0.02])
@@ -610,13 +670,18 @@ def test_p_values_are_adjusted_over_the_claims_that_have_one() -> None:
 
 
 def test_the_reason_counts_the_choices_that_support_a_claim() -> None:
-    choice = dict.fromkeys(("smoothing", "sigma", "sign", "norm", "rank_measure"))
-    choice |= dict.fromkeys(("window", "beta2", "onset_threshold", "measured", "low", "high"))
-    choice |= {"claim": "GAI2", "n": 1, "is_default": False}
-    multiverse = [choice | {"supports": supports} for supports in (True, False, False, None)]
-    evidence = build(gai(), evaluation=[scored()], multiverse=multiverse)
-    assert verdict("GAI2", evidence)["reason"].endswith("1 of 3 analysis choices support it.")
-    assert "analysis choices" not in verdict("GAI3", evidence)["reason"]
+    """The configured choice, and two others without an alarm."""
+    rows = gai()
+    tables = build(rows, alarms=[alarm(row, 700) for row in events(rows)])
+    others = [
+        tables["variants"].assign(window=window, alarms=None, spike=None) for window in (10, 30)
+    ]
+    variants = conform(pd.concat([tables["variants"], *others]), "variants")
+    table = judged("GAI", tables | {"variants": variants})
+    assert table.loc["GAI1", "reason"].endswith("1 of 3 analysis choices support it.")
+    # Without a judged alarm there is no precision.
+    assert table.loc["GAI2", "reason"].endswith("1 of 1 analysis choices support it.")
+    assert "analysis choices" not in table.loc["GAI5", "reason"]
 
 
 @pytest.mark.parametrize(
@@ -631,18 +696,22 @@ def test_the_reason_counts_the_choices_that_support_a_claim() -> None:
     ],
 )
 def test_what_beating_null_models_means(wins: str, words: str) -> None:
-    p = {model: 0.01 if model in wins else 0.5 for model in NULLS}
+    letters = dict(zip("ABCD", NULLS, strict=True))
+    p = dict.fromkeys(NULLS, 0.5) | {letters[letter]: 0.01 for letter in wins}
     assert words in knowledge(p, 0.05)
 
 
 def test_null_models_in_words() -> None:
-    assert beaten({"A": 0.01, "D": 0.05}, 0.05) == "beats chance but not a constant time"
-    assert beaten({"A": 0.2}, 0.05) == "does not beat chance"
-    assert beaten(dict.fromkeys("ABC", 0.01), 0.05) == (
+    assert (
+        beaten({"random": 0.01, "constant_time": 0.05}, 0.05)
+        == "beats chance but not a constant time"
+    )
+    assert beaten({"random": 0.2}, 0.05) == "does not beat chance"
+    assert beaten(dict.fromkeys(("random", "shifted", "swapped"), 0.01), 0.05) == (
         "beats chance, shifted alarms and other seeds' alarms"
     )
     assert sentence({}, 0.05) == "has nothing to compare with chance"
-    assert "nothing to tell" in knowledge({"A": 0.01, "B": 0.01}, 0.05)
+    assert "nothing to tell" in knowledge({"random": 0.01, "shifted": 0.01}, 0.05)
 
 
 def test_select_finds_nulls_and_values() -> None:
@@ -757,136 +826,127 @@ def test_several_seeds_have_an_interval_of_counts() -> None:
 
 def test_every_claim_is_there_for_any_evidence() -> None:
     """Empty tables: every claim stands, not testable, with a reason."""
-    table = claims_table(PUBLISHED, build([]))
+    table = pd.concat(judged(name, build([])) for name in PUBLISHED)
     assert len(table) == 20
-    assert table["claim"].is_unique
+    assert table.index.is_unique
     assert set(table["verdict"]) == {"not testable at this scale"}
-    assert table["reason"].str.contains("not in this configuration").all()
+    assert table["reason"].str.contains("has no runs").all()
 
 
-@pytest.mark.parametrize("study", ["lead_lag", "gai", "phase_diagram"])
-def test_runs_of_no_rows_are_no_error(study: str) -> None:
+def test_every_published_claim_has_a_function_and_none_is_left_over() -> None:
+    assert set(SET_OF) == set(CLAIMS)
+    for name, claims in PUBLISHED.items():
+        assert name in KINDS[claims.kind].claim_sets
+
+
+@pytest.mark.parametrize("name", list(PUBLISHED))
+def test_runs_of_no_rows_are_no_error(name: str) -> None:
     """A run that diverged at once has nulls everywhere."""
-    nothing = dict.fromkeys(TRANSITION) | {"train_onset_censored": True}
-    rows = [key(study) | nothing | {"phase": "diverged", "final_test_metric": None}]
-    table = claims_table(PUBLISHED, build(rows))
+    nothing = dict.fromkeys(TRANSITION) | {"train_onset_censored": True, "warm_up": None}
+    rows = [key("mine") | nothing | {"phase": "diverged", "final_test_metric": None}]
+    table = judged(name, build(rows))
     assert set(table["verdict"]) == {"not testable at this scale"}
 
 
 def test_the_table_is_complete_and_total() -> None:
-    rows = [*lead_lag(), *gai(), *published_phases()]
     alarms = [alarm(row, 700) for row in events(gai())]
-    perfect = dict.fromkeys(("precision", "precision_high", "recall_high"), 1.0)
-    evaluation = [scored(**perfect)]
-    evidence = build(rows, alarms=alarms, evaluation=evaluation, chance=against(BEATS_ALL))
-    table = claims_table(PUBLISHED, evidence)
-    assert set(table["verdict"]) <= set(VERDICTS)
-    assert table["reason"].str.endswith((".", "%")).all()
-    inside = table[table["low"].notna()]
-    assert (inside["low"] <= inside["measured"]).all()
-    assert (inside["measured"] <= inside["high"]).all()
-    assert table.equals(claims_table(PUBLISHED, evidence)), "the same evidence, other numbers"
+    studies = {
+        "LL": build(lead_lag()),
+        "GAI": build(gai(), alarms=alarms),
+        "PD": build(published_phases()),
+    }
+    for name, tables in studies.items():
+        table = judged(name, tables)
+        assert table.index.tolist() == [claim.id for claim in PUBLISHED[name].claims]
+        assert set(table["verdict"]) <= set(VERDICTS)
+        assert table["reason"].str.endswith((".", "%")).all()
+        inside = table[table["low"].notna()]
+        assert (inside["low"] <= inside["measured"]).all()
+        assert (inside["measured"] <= inside["high"]).all()
+        assert table.equals(judged(name, tables)), "the same evidence, other numbers"
 
 
-def test_an_unknown_or_misspelt_claim_is_an_error(tmp_path: Path) -> None:
+def test_a_study_has_any_name() -> None:
+    """The name moves nothing but the surrogates, which are drawn by it."""
+    rows = gai()
+    alarms = [alarm(row, 700 - 30 * row["seed"]) for row in events(rows)]
+    other = {"study": "my_study"}
+    renamed = [row | other for row in rows], [of | other for of in alarms]
+    one, two = build(rows, alarms=alarms), build(renamed[0], alarms=renamed[1])
+    columns = ["measured", "low", "high", "n", "seeds", "verdict"]
+    one_table, two_table = judged("GAI", one), judged("GAI", two)
+    assert set(two_table["study"]) == {"my_study"}
+    pd.testing.assert_frame_equal(
+        one_table.loc["GAI1":"GAI6", columns], two_table.loc["GAI1":"GAI6", columns]
+    )
+    for made, name in ((lead_lag(), "LL"), (published_phases(), "PD")):
+        found = judged(name, build([row | other for row in made]))
+        assert set(found["verdict"]) == {"holds"}
+
+
+def test_runs_that_differ_in_a_varied_setting_are_different_runs() -> None:
+    """The same seeds at two learning rates, and a setting that a task does not use (null)."""
+    rows = gai()
+    tables = build(rows, alarms=[alarm(row, 700) for row in events(rows)])
+
+    def varied(frame: pd.DataFrame) -> pd.DataFrame:
+        modular = frame["task"] == "modular_addition"
+        p = pd.array([97 if yes else None for yes in modular], "Int64")
+        parts = [frame.assign(p=p, learning_rate=rate) for rate in (1e-3, 1e-2)]
+        return pd.concat(parts, ignore_index=True)
+
+    made = judged("GAI", {name: varied(table) for name, table in tables.items()})
+    once = judged("GAI", tables)
+    assert (made["n"] == 2 * once["n"]).all()
+    assert made.loc[["GAI1", "GAI3"], "measured"].tolist() == [300, 1]
+
+
+def test_claims_of_another_kind_or_table_of_another_study_are_errors() -> None:
+    tables = build(gai())
+    claims = PUBLISHED["LL"]
+    with pytest.raises(ValueError, match="of kind 'early_warning', but the claims LL are about"):
+        judge_study("gai", tables, claims, "early_warning", SETTINGS)
+    with pytest.raises(ValueError, match=r"table runs of study 'mine' has rows of \['gai'\]"):
+        judge_study("mine", tables, None, "early_warning", SETTINGS)
+
+
+def test_a_study_without_claims_is_measured_and_not_judged() -> None:
+    rows = gai()
+    tables = build(rows, alarms=[alarm(row, 700) for row in events(rows)])
+    made = judge_study("gai", tables, None, "early_warning", SETTINGS)
+    assert made.claims.empty
+    assert made.multiverse["claim"].isna().all() and made.multiverse["supports"].isna().all()
+    lead = made.multiverse.set_index("quantity").loc["median_lead"]
+    assert (lead["measured"], lead["study"], lead["is_default"]) == (300, "gai", True)
+    nothing = judge_study("gai", tables, None, "lead_lag", SETTINGS)
+    assert nothing.claims.empty and nothing.multiverse.empty
+
+
+ENTRY = "{id: X1, statement: a, published: b, values: {}, weakness: c}"
+SET = "X: {kind: lead_lag, title: a, authors: null, identifier: null, code: null, claims: [%s]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SET % "{id: X1, statement: a, published: b, values: {}}", "claim 'X1' has the fields"),
+        (SET % f"{ENTRY}, {ENTRY}", "'X1' stands twice"),
+        ("X: {kind: lead_lag, title: a, claims: []}", "claim set 'X' has the fields"),
+        (SET.replace("lead_lag", "gai") % ENTRY, "of kind 'gai'; one of lead_lag"),
+    ],
+)
+def test_a_file_of_claims_that_is_wrong_is_an_error(
+    text: str, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "claims.yaml"
-    path.write_text("- {id: LL9, study: lead_lag, statement: a, published: b, values: {}}")
-    with pytest.raises(ValueError, match="'LL9' has the fields"):
-        read_published(path)
-    path.write_text(
-        "- {id: LL9, study: lead_lag, statement: a, published: b, values: {}, weakness: c}"
-    )
-    with pytest.raises(ValueError, match="not those judged"):
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
         read_published(path)
 
 
-# ------------------------------------------------------------------ statistics
-
-
-def test_bootstrap_agrees_with_scipy_for_one_row_a_cluster() -> None:
-    """Percentile interval of a mean, read at the same tail."""
-    values = np.random.default_rng(3).normal(size=12)
-    ours = cluster_bootstrap(
-        np.arange(12),
-        lambda rows: float(values[rows].mean()),
-        confidence=0.9,
-        resamples=4000,
-        seed=0,
-    )
-    theirs = stats.bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=1 - 2 * expanded_tail(0.9, 12),
-        method="percentile",
-        n_resamples=4000,
-        rng=1,
-    ).confidence_interval
-    assert ours == pytest.approx(tuple(theirs), abs=0.05)
-
-
-def test_runs_of_a_seed_stay_together() -> None:
-    """Two clusters without spread inside: the interval is their range, whatever the rows."""
-    clusters = np.repeat([1, 2], 50)
-    values = clusters.astype(float)
-    interval = cluster_bootstrap(
-        clusters, lambda rows: float(values[rows].mean()), confidence=0.9, resamples=100, seed=0
-    )
-    assert interval == (1, 2)
-
-
-def test_one_cluster_has_no_interval_and_undefined_resamples_are_left_out() -> None:
-    def first(rows: np.ndarray) -> float:
-        return float("nan") if (rows == 0).all() else float(rows.mean())
-
-    assert cluster_bootstrap([5, 5], first, confidence=0.9, resamples=100, seed=0).low is None
-    interval = cluster_bootstrap([5, 6], first, confidence=0.9, resamples=100, seed=0)
-    assert interval.low is not None
-    assert interval.high == 1
-
-    def never(rows: np.ndarray) -> float:
-        return float("nan")
-
-    assert cluster_bootstrap([5, 6], never, confidence=0.9, resamples=100, seed=0).low is None
-
-
-def coverage(clusters: int, data_sets: int = 300) -> float:
-    """Share of intervals of a mean that contain it; clusters of 3 correlated rows each."""
-    rng = np.random.default_rng(clusters)
-    labels = np.repeat(np.arange(clusters), 3)
-    hit = 0
-    for _ in range(data_sets):
-        values = rng.normal(size=clusters)[labels] + 0.5 * rng.normal(size=len(labels))
-        low, high = cluster_bootstrap(
-            labels,
-            lambda rows, values=values: float(values[rows].mean()),
-            confidence=0.95,
-            resamples=300,
-            seed=0,
-        )
-        hit += low <= 0 <= high
-    return hit / data_sets
-
-
-def test_coverage_by_simulation() -> None:
-    """95% intervals cover about 95% with many seeds, and three seeds the 75% that they can.
-
-    Binomial standard errors with 300 data sets: 1.3 and 2.5 points.
-    """
-    assert 0.91 <= coverage(10) <= 0.985
-    assert 0.67 <= coverage(3) <= 0.83
-
-
-def test_the_tail_of_few_clusters() -> None:
-    """Known: t(4) at 0.025 is -2.776, times sqrt(5/4) is -3.104, of which Phi is 0.00095."""
-    assert expanded_tail(0.95, 5) == pytest.approx(0.00095, abs=1e-5)
-    assert expanded_tail(0.95, 10_000) == pytest.approx(0.025, abs=1e-4)
-    assert [resolves(0.95, k) for k in (1, 2, 3, 4)] == [False, False, False, True]
-
-
-def test_correlations_by_hand() -> None:
-    x = np.array([1.0, 2.0, 3.0, 4.0])
-    assert pearson(x, 2 * x + 1) == pytest.approx(1)
-    assert pearson(x, np.array([1.0, 0.0, 0.0, 1.0])) == pytest.approx(0)
-    assert spearman(x, np.exp(-x)) == pytest.approx(-1)
-    assert np.isnan(pearson(x, np.ones(4)))
-    assert np.isnan(pearson(x[:2], x[:2]))
+def test_a_published_claim_without_function_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(SET % ENTRY)
+    claims = read_published(path)["X"]
+    with pytest.raises(ValueError, match="no function judges claim 'X1' of X"):
+        judge_study("lead_lag", build(lead_lag()), claims, "lead_lag", SETTINGS)

@@ -1,82 +1,53 @@
-"""Multiverse: alarms counted by hand, planted kinks, headline numbers by hand, the scripts."""
+"""Multiverse: headline numbers by hand, their table, and that claims have the same numbers."""
 
-import json
-import runpy
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from grokscope.claims import claims_table, multiverse, rules
-from grokscope.claims.multiverse import Chance, Sample, multiverse_table
-from grokscope.claims.registry import HOLDS, NOT_TESTABLE, Evidence
-from grokscope.data.tables import concatenate, conform, empty, read_table, write_table
-from grokscope.evaluate.curves import Signal
-from grokscope.evaluate.matching import Cohort
+from grokscope.claims import measures, rules
+from grokscope.claims.judge import judge_study
+from grokscope.claims.measures import MEASURES, Chance, Sample
+from grokscope.claims.published import read_published
+from grokscope.claims.registry import CLAIMS, HOLDS, NOT_TESTABLE
+from grokscope.claims.rows import select
+from grokscope.claims.samples import CHOICES, outcomes
+from grokscope.data.tables import concatenate, empty
 from grokscope.evaluate.statistics import NO_INTERVAL, Interval
-from grokscope.evaluate.study import evaluation_tables, raise_alarms
-from grokscope.measure.alarms import alarm_steps, alarms_table, gai, score, scores
-from grokscope.measure.detectors import DETECTORS, score_run
-from grokscope.measure.rank import rank_table
-from grokscope.measure.summary import runs_table
-from grokscope.measure.transitions import transitions_table
-from grokscope.measure.variants import (
-    Choice,
-    Target,
-    choices,
-    fire,
-    first_alarm,
-    layer_order,
-    steps_of,
-    steps_text,
-    targets,
-    variant_rows,
-    variants_table,
-)
-from synthetic import ANALYSIS, make_spec, make_trace, write
+from grokscope.evaluate.tables import evaluation_tables
+from grokscope.measure.detectors.registry import DETECTORS
+from grokscope.measure.panel import PANEL_TABLES, measure_panel
+from grokscope.measure.variants import steps_text, variants_table
+from grokscope.runs.config import default_analysis
+from synthetic import make_spec, make_trace
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = yaml.safe_load((ROOT / "workflow/report/claims.yaml").read_text(encoding="utf-8"))
-SETTINGS = ANALYSIS | {
-    "phases": {"threshold": 0.95, "gap": 200},
-    "rank": {"before": 500, "after": 500},
-    "evaluation": {
-        "lead_window": [200, 400],
-        "horizons": [1000],
-        "minimum_lead": 10,
-        "primary_horizon": 1000,
-        "development_seeds": [0],
-        "surrogates": 99,
-        "confidence": 0.95,
-        "resamples": 100,
-        "seed": 0,
-    },
-    "multiverse": {
-        "smoothing": ["causal", "centred"],
-        "sigma": ["running", "expanding"],
-        "sign": ["signed", "absolute"],
-        "norm": ["raw", "log"],
-        "windows": [10, 20],
-    },
-}
-TRANSITIONS = {
-    "skip_fraction": 0.02,
-    "savgol_window": 51,
-    "savgol_order": 3,
-    "max_lag": 500,
-    "replication_steps": 2000,
-}
-CAUSES = {"window": 200, "spike_factor": 2.0, "collapse_share": 0.01}
-RANKED = SETTINGS["rank"], SETTINGS["onset"]
-DEFAULT = Choice("causal", "running", "signed", "raw", 20)
+CLAIM_SET = read_published(ROOT / "workflow/report/claims.yaml")["GAI"]
+VALUES = {claim.id: claim.values for claim in CLAIM_SET.claims}
 
-EVENT = Target(0.95, 1000, True)
-FAST = Target(0.95, 500, False)
-NEVER = Target(0.95, None, False)
+
+def settings(**sections):
+    """Fewer choices than by default: 8."""
+    given = {
+        "onset": {"test_thresholds": [0.5, 0.95]},
+        "alarms": {"sigma_window": 100},
+        "rank": {"before": 500, "after": 500},
+        "multiverse": {"sign": ["signed"], "norm": ["raw"], "windows": [10, 20]},
+        "evaluation": {
+            "horizons": [1000],
+            "primary_horizon": 1000,
+            "development_seeds": [0],
+            "surrogates": 99,
+            "resamples": 100,
+        },
+    }
+    return default_analysis(**{name: of | sections.get(name, {}) for name, of in given.items()})
+
+
+SETTINGS = settings()
 
 
 def learning_run(seed=1, kinks=(), onset=1200, n_steps=2000, **spec):
@@ -96,11 +67,6 @@ def learning_run(seed=1, kinks=(), onset=1200, n_steps=2000, **spec):
         train_metric=(step >= 300) * 1.0,
         test_metric=test,
     )
-
-
-def rows_of(trace, **wanted):
-    rows = list(variant_rows(trace, SETTINGS))
-    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 
 # --- rules -----------------------------------------------------------------------------------
@@ -131,225 +97,6 @@ def test_significance_needs_seeds():
     assert rules.significant(0.0, NO_INTERVAL, False) is False
 
 
-# --- alarms of a run -------------------------------------------------------------------------
-
-
-def test_leads_are_of_alarms_before_events():
-    assert EVENT.lead(999) == 1
-    assert EVENT.lead(1000) is None
-    assert EVENT.lead(None) is None
-    assert FAST.lead(100) is NEVER.lead(100) is None
-
-
-def test_first_alarm():
-    assert first_alarm(np.array([np.nan, 3.5, 3.6, 9]), 3.5) == 2
-    assert first_alarm(np.array([np.nan, 3.5]), 3.5) is None
-
-
-def test_layer_order_is_minus_one_where_the_last_layer_leads():
-    assert layer_order([100, 200, 300]) == pytest.approx(-1)
-    assert layer_order([300, None, 200]) == pytest.approx(1)
-    # tau-b by hand: pairs (1,2) +, (1,3) 0, (2,3) -; sqrt(3 * 2) below.
-    assert layer_order([300, 200, 300]) == pytest.approx(0)
-    assert layer_order([100, 300, 300]) == pytest.approx(-2 / np.sqrt(6))
-    assert layer_order([100, None]) is layer_order([100, 100]) is layer_order([]) is None
-
-
-# --- choices ---------------------------------------------------------------------------------
-
-
-def test_choices_are_all_combinations():
-    found = list(choices(SETTINGS["multiverse"], SETTINGS["alarms"]))
-    assert len(found) == len(set(found)) == 2**5
-    assert DEFAULT in found
-    without = list(choices(SETTINGS["multiverse"], SETTINGS["alarms"] | {"sigma_window": None}))
-    assert {choice.sigma for choice in without} == {"expanding"} and len(without) == 2**4
-
-
-def test_each_choice_changes_what_it_says():
-    norms = np.exp(np.random.default_rng(0).normal(size=(2, 500)).cumsum(axis=-1) / 100)
-    base = DEFAULT.scores(norms, 100)
-    assert base.tobytes() == score(gai(norms, 20), 100).tobytes()
-    expected = {
-        "centred": score(gai(norms, 20, centred=True), 100),
-        "expanding": score(gai(norms, 20), None),
-        "absolute": score(np.abs(gai(norms, 20)), 100),
-        "log": score(gai(np.log(norms), 20), 100),
-        "window": score(gai(norms, 10), 100),
-    }
-    found = {
-        "centred": DEFAULT._replace(smoothing="centred"),
-        "expanding": DEFAULT._replace(sigma="expanding"),
-        "absolute": DEFAULT._replace(sign="absolute"),
-        "log": DEFAULT._replace(norm="log"),
-        "window": DEFAULT._replace(window=10),
-    }
-    for name, choice in found.items():
-        assert choice.scores(norms, 100).tobytes() == expected[name].tobytes()
-        assert not np.array_equal(expected[name], base, equal_nan=True)
-
-
-def test_log_of_a_zero_norm_has_no_score():
-    norms = np.ones((1, 300)) + np.random.default_rng(0).random((1, 300))
-    norms[0, 200] = 0
-    found = DEFAULT._replace(norm="log").scores(norms, 100)[0]
-    assert np.isfinite(found[199]) and np.isnan(found[200:203]).all()
-
-
-def test_targets_of_every_threshold():
-    trace = learning_run(onset=600)
-    # 0.5 is passed at 400, 100 steps after memorisation: fast there, an event at 0.95.
-    assert targets(trace, SETTINGS["onset"], 200) == [
-        Target(0.5, 400, False),
-        Target(0.95, 600, True),
-    ]
-    assert targets(learning_run(onset=None), SETTINGS["onset"], 200) == [
-        Target(0.5, None, False),
-        Target(0.95, None, False),
-    ]
-
-
-# --- table variants --------------------------------------------------------------------------
-
-
-def test_planted_kinks_by_hand():
-    """Kinks at 800 and 960 before an onset at 1200, one at 1500 after it."""
-    trace = learning_run(kinks=(800, 960, 1500))
-    (row,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
-    (half,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.5)
-    assert (row["event"], row["onset"]) == (True, 1200)
-    assert (half["event"], half["onset"]) == (True, 1000)
-    # Alarms of the whole run whatever the onset, known at the ends of their blocks.
-    assert row["alarms"] == half["alarms"] == "810 970 1510"
-    # The first score is at step 1 + 20 + 100, in the block that ends at 130.
-    assert row["warm_up"] == 130
-    # Both layers share the norm, so they are first at the same step.
-    assert row["last_first_lead"] == row["first_first_lead"] > 0 and row["tau"] is None
-    assert half["first_first_lead"] == row["first_first_lead"] - 200
-
-
-def test_spikes_are_of_alarms_before_onset():
-    """A spike keeps its peak where it passes the onset; one that starts after it has no part."""
-    trace = learning_run(kinks=(800, 1190, 1500))
-    (row,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
-    combined = scores(trace, SETTINGS["alarms"])["combined"]
-    starts = np.flatnonzero(combined > 3.5)
-    first, late = starts[0], starts[starts > 1100][0]
-    assert late < 1200
-    assert row["spike"] == max(combined[first : first + 101].max(), combined[late:][:101].max())
-    # One that starts after the onset at 1000, or in a run without alarm by then, has none.
-    (half,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.5)
-    assert half["spike"] == combined[first : first + 101].max()
-    (never,) = rows_of(learning_run(onset=None), **DEFAULT._asdict(), onset_threshold=0.95)
-    assert never["spike"] is never["alarms"] is never["onset"] is None
-
-
-def test_default_variant_has_the_alarms_of_the_evaluation():
-    """Known at 810, the first silences up to 910; step by step, 905 would be its last."""
-    step = np.arange(2001)
-    norm = learning_run(kinks=(804, 1500)).frame["grad_norm"] + 5 * np.clip(step - 907, 0, 20)
-    trace = make_trace(
-        make_spec(steps=2000),
-        grad_norm=norm,
-        train_metric=(step >= 300) * 1.0,
-        test_metric=(step >= 1200) * 1.0,
-    )
-    combined = scores(trace, SETTINGS["alarms"])["combined"]
-    exact = alarm_steps(combined, 3.5, 100)
-    (row,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
-    (scored,) = (
-        of
-        for of in score_run(trace, SETTINGS)
-        if (of["detector"], of["layer"]) == ("gai", "combined")
-    )
-    cohort = Cohort.from_onsets([1200], [2000])
-    signal = Signal(cohort, [np.asarray(scored["scores"], float)], 10)
-    known = raise_alarms(signal, 3.5, 100, latched=False).step
-    assert steps_of(row["alarms"]).tolist() == known.tolist()
-    assert exact[:2].tolist() == [805, 908] and known[:2].tolist() == [810, 920]
-    assert row["warm_up"] == scored["warm_up"] == 10 * signal.grid.first[0]
-    assert steps_of("").tolist() == []
-
-
-def test_a_score_that_stays_above_the_threshold_alarms_again():
-    """As GAI does in the evaluation: after each refractory period, from the warm-up on."""
-    settings = SETTINGS | {"alarms": SETTINGS["alarms"] | {"threshold": -100}}
-    norms = np.random.default_rng(0).random((2, 600))
-    assert fire(norms, DEFAULT, settings).known.tolist() == [130, 240, 350, 460, 570]
-
-
-def test_centred_smoothing_knows_earlier():
-    """A centred average sees a kink up to half a window before it happens: the leak."""
-    trace = learning_run(kinks=(800,))
-    (causal,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
-    centred = DEFAULT._replace(smoothing="centred")._asdict()
-    (leaking,) = rows_of(trace, **centred, onset_threshold=0.95)
-    assert leaking["first_first_lead"] == causal["first_first_lead"] + 10
-
-
-def run_with_kinks(kinks, **spec):
-    """A run that generalises at 1200, with a kink in the norm of each layer."""
-    step = np.arange(2001)
-    noise = np.random.default_rng(0).choice([-1e-3, 1e-3], 2001)
-    norms = {
-        f"grad_norm_{layer}": 1 + noise + 0.05 * np.clip(step - kink, 0, 20)
-        for layer, kink in kinks.items()
-    }
-    return make_trace(
-        make_spec(steps=2000, **spec),
-        train_metric=(step >= 300) * 1.0,
-        test_metric=(step >= 1200) * 1.0,
-        **norms,
-    )
-
-
-def test_last_layer_that_leads_has_the_longer_lead():
-    trace = run_with_kinks({1: 900, 2: 800})
-    (row,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
-    assert row["last_first_lead"] - row["first_first_lead"] == pytest.approx(100, abs=5)
-    assert row["tau"] == pytest.approx(-1)
-    # The combined norm is constant: no score, no alarm.
-    assert row["warm_up"] is row["alarms"] is row["spike"] is None
-
-
-def test_rank_drop_agrees_with_the_rank_table():
-    step = np.arange(2001)
-    trace = make_trace(
-        make_spec(steps=2000),
-        train_metric=(step >= 300) * 1.0,
-        test_metric=(step >= 1200) * 1.0,
-        effective_rank_2=np.where(step < 1200, 10.0, 6.0),
-        stable_rank_2=np.where(step < 1200, 4.0, 5.0),
-        numerical_rank_1=np.where(step < 1200, 10.0, 1.0),
-    )
-    (row,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
-    drops = {m: row[f"{m}_drop"] for m in ("effective", "stable", "numerical")}
-    assert drops == pytest.approx({"effective": 0.4, "stable": -0.25, "numerical": 0})
-    table = rank_table([trace], SETTINGS["rank"], SETTINGS["onset"])
-    last = table[table["is_last_layer"]].set_index("measure")["relative_drop"]
-    assert dict(last.astype(float)) == pytest.approx(drops)
-    # Without a rank there is no drop.
-    unranked = make_trace(make_spec(steps=2000, rank_every=None), test_metric=(step >= 1200) * 1.0)
-    assert rows_of(unranked)[0]["effective_drop"] is None
-
-
-@pytest.mark.parametrize("rows", [0, 1, 5, 100])
-def test_short_and_diverged_runs_have_rows(rows):
-    trace = make_trace(
-        make_spec(steps=1000), diverged_step=rows, grad_norm=np.linspace(1, 2, rows)
-    )
-    table = variants_table([trace], SETTINGS)
-    assert len(table) == 2 * 2**5
-    assert not table["event"].any() and table[["alarms", "warm_up", "onset"]].isna().all(axis=None)
-
-
-def test_embeddings_are_no_layer_of_the_order():
-    trace = run_with_kinks({0: 700, 1: 900, 2: 800}, encoding="embedding", p=7)
-    (row,) = rows_of(trace, **DEFAULT._asdict(), onset_threshold=0.95)
-    assert row["last_first_lead"] - row["first_first_lead"] == pytest.approx(100, abs=5)
-    assert row["tau"] == pytest.approx(-1)
-
-
 # --- headline numbers ------------------------------------------------------------------------
 
 
@@ -366,45 +113,46 @@ def sample(seeds=None, chance=None, **columns):
         }
         | columns
     )
-    return Sample(rows, SETTINGS["evaluation"], chance or {})
+    found = {("shifted", depth, "precision"): of for depth, of in (chance or {}).items()}
+    return Sample(rows, SETTINGS.evaluation, VALUES["GAI8"]["family"], found)
 
 
-VALUES = {entry["id"]: entry["values"] for entry in PUBLISHED}
+def supports(claim, headline):
+    """Whether a number supports a claim by the claim's own rule."""
+    return CLAIMS[claim].supports(headline, VALUES[claim], SETTINGS.evaluation)
 
 
 def test_median_lead_counts_misses_as_zero():
-    found = multiverse.median_lead(
+    found = measures.median_lead(
         sample(
             event=[True, True, True, False],
             first_lead=[300.0, 350.0, np.nan, np.nan],
-        ),
-        VALUES["GAI1"],
+        )
     )
-    assert (found.measured, found.n, found.supports) == (300, 3, True)
-    missed = multiverse.median_lead(sample(first_lead=[300, np.nan, np.nan]), VALUES["GAI1"])
-    assert (missed.measured, missed.supports) == (0, False)
+    assert (found.measured, found.n, supports("GAI1", found)) == (300, 3, True)
+    missed = measures.median_lead(sample(first_lead=[300, np.nan, np.nan]))
+    assert (missed.measured, supports("GAI1", missed)) == (0, False)
 
 
 def test_precision_pools_alarms_and_recall_events():
     runs = sample(event=[True, True, False], n_hits=[1, 0, 0], n_judged=[3, 0, 1])
-    found = multiverse.precision(runs, VALUES["GAI2"])
-    assert (found.measured, found.n, found.supports) == (0.25, 3, False)
+    found = measures.precision(runs)
+    assert (found.measured, found.n, supports("GAI2", found)) == (0.25, 3, False)
     # Seeds alone give 1/3, nothing and 0; resamples lie between.
     assert found.interval == (0, pytest.approx(1 / 3))
-    found = multiverse.recall(runs, VALUES["GAI3"])
-    assert (found.measured, found.n, found.supports) == (0.5, 2, True)
+    found = measures.recall(runs)
+    assert (found.measured, found.n, supports("GAI3", found)) == (0.5, 2, True)
 
 
 def test_spike_correlation_is_of_classification_runs_with_an_alarm():
-    found = multiverse.spike_correlation(
+    found = measures.spike_correlation(
         sample(
             spike=[4.0, 5.0, 6.0, np.nan, 400.0],
             final_test_metric=[0.1, 0.2, 0.3, 1.0, -5.0],
             task=["modular_addition"] * 4 + ["cubic_regression"],
-        ),
-        VALUES["GAI4"],
+        )
     )
-    assert found.measured == pytest.approx(1) and found.n == 3 and found.supports
+    assert found.measured == pytest.approx(1) and found.n == 3 and supports("GAI4", found)
 
 
 def test_order_of_layers_by_hand():
@@ -413,28 +161,44 @@ def test_order_of_layers_by_hand():
         last_first_lead=[300, 100, 200, 50, np.nan, np.nan],
         first_first_lead=[100, 300, 200, np.nan, 50, np.nan],
     )
-    found = multiverse.last_layer_first(runs, {})
-    assert (found.measured, found.n, found.supports) == (0.4, 5, False)
+    found = measures.last_layer_first(runs)
+    assert (found.measured, found.n, supports("GAI5", found)) == (0.4, 5, False)
     always = sample(last_first_lead=[300, 200], first_first_lead=[100, np.nan])
-    assert multiverse.last_layer_first(always, {}).supports
+    assert supports("GAI5", measures.last_layer_first(always))
 
 
 def test_rank_drop_is_the_median_over_events():
     runs = sample(stable_drop=[0.2, 0.4, np.nan, 0.9], event=[True, True, True, False])
-    found = multiverse.rank_drop(runs, VALUES["GAI6"], "stable")
-    assert found.measured == pytest.approx(0.3) and (found.n, found.supports) == (2, True)
+    found = measures.rank_drop(runs, "stable")
+    assert found.measured == pytest.approx(0.3) and (found.n, supports("GAI6", found)) == (2, True)
 
 
-def outcomes_of(alarms, onsets, last=2000, warm_up=0, **changes):
-    """What comes of the alarms of some runs, all with delayed onsets where there are any."""
-    rows = sample(
-        onset=[np.nan if onset is None else onset for onset in onsets],
-        event=[onset is not None for onset in onsets],
-        steps=last,
-        warm_up=float(warm_up),
-        alarms=[steps_text(np.array(of, np.int64)) for of in alarms],
-    )
-    return multiverse.outcomes(rows, SETTINGS | changes)
+def runs_of(alarms, onsets, event=True, last=2000, warm_up=0):
+    """Runs that memorise at 0, all with delayed onsets where there are any."""
+    n = len(onsets)
+    return pd.DataFrame(
+        {
+            "study": "gai",
+            "task": "modular_addition",
+            "depth": [2 + i % 2 for i in range(n)],
+            "train_fraction": 0.6,
+            "weight_decay": 1.0,
+            "width": 128,
+            "seed": range(1, n + 1),
+            "train_onset_step": 0 if event else 400,
+            "test_onset_step": pd.array(onsets, "Int64"),
+            "event": [event and onset is not None for onset in onsets],
+            "last_step": last,
+            "warm_up": float(warm_up),
+            "alarms": [steps_text(np.array(of, np.int64)) for of in alarms],
+        }
+    ).sample(frac=1, random_state=0)
+
+
+def outcomes_of(*args, analysis=SETTINGS, **options):
+    """What comes of the alarms of some runs; rows by seed."""
+    found = outcomes(runs_of(*args, **options), analysis, VALUES["GAI8"]["family"])
+    return replace(found, rows=found.rows.sort_values("seed"))
 
 
 def test_outcomes_by_hand():
@@ -451,37 +215,35 @@ def test_outcomes_by_hand():
 
 
 def test_a_fast_run_has_false_alarms_to_its_end():
-    runs = sample(
-        onset=[500.0],
-        event=[False],
-        steps=2000,
-        warm_up=0.0,
-        alarms=["100 1600 1610"],
-    )
-    found = multiverse.outcomes(runs, SETTINGS).rows
+    found = outcomes_of([[100, 1600, 1610]], [500], event=False).rows
     assert (found["n_judged"].item(), found["n_hits"].item()) == (3, 0)
 
 
 def test_chance_is_the_share_of_shifts_that_hit():
-    """One alarm a run, shifted over 171 blocks, of which 21 hit and 100 - 30 are at risk."""
+    """One alarm per run, shifted over 1701 steps, of which 201 hit and 1000 - 300 are at risk."""
     found = outcomes_of(
         [[700]] * 40,
         [1000] * 40,
         last=2000,
         warm_up=300,
-        evaluation=SETTINGS["evaluation"] | {"surrogates": 999},
+        analysis=settings(evaluation={"development_seeds": [0], "surrogates": 999}),
     )
-    # Precision of what is at risk: 21 of 70 blocks; recall would be 21 of 171.
+    # Precision of what is at risk: 201 of 700 steps; recall is 201 of 1701.
     for depth in (None, 2, 3):
-        assert found.chance[depth].mean == pytest.approx(21 / 70, abs=0.02)
-        assert found.chance[depth].p < 0.01
+        chance = {
+            score: found.chance["shifted", depth, score] for score in ("precision", "recall")
+        }
+        assert chance["precision"].mean == pytest.approx(201 / 700, abs=0.02)
+        assert chance["recall"].mean == pytest.approx(201 / 1701, abs=0.02)
+        assert chance["precision"].p < 0.01
 
 
 def test_runs_without_score_or_alarm_have_no_chance():
     found = outcomes_of([[], []], [1000, None], warm_up=np.nan)
-    assert found.chance == {} and found.rows["n_judged"].tolist() == [0, 0]
-    assert multiverse.every_depth(found, {}) == multiverse.NOTHING
-    assert multiverse.corrected_excess(found, VALUES["GAI8"]) == multiverse.NOTHING
+    assert not [place for place in found.chance if place[2] == "precision"]
+    assert found.rows["n_judged"].tolist() == [0, 0]
+    assert measures.every_depth(found) == measures.NOTHING
+    assert measures.corrected_excess(found) == measures.NOTHING
 
 
 CLEAR = {None: Chance(0.5, 0.01), 2: Chance(0.25, 0.01), 3: Chance(0.75, 0.01)}
@@ -489,28 +251,28 @@ CLEAR = {None: Chance(0.5, 0.01), 2: Chance(0.25, 0.01), 3: Chance(0.75, 0.01)}
 
 def test_excess_over_chance_by_hand():
     runs = sample(n_hits=[1, 0], n_judged=[2, 1], chance=CLEAR)
-    worst = multiverse.every_depth(runs, VALUES["GAI7"])
+    worst = measures.every_depth(runs)
     # Depth 2: 1 / 2 - 0.25; depth 3: -0.75.
-    assert (worst.measured, worst.n, worst.supports) == (-0.75, 2, False)
-    pooled = multiverse.corrected_excess(runs, VALUES["GAI8"])
-    assert pooled.measured == pytest.approx(1 / 3 - 0.5) and pooled.supports is False
+    assert (worst.measured, worst.n, supports("GAI7", worst)) == (-0.75, 2, False)
+    pooled = measures.corrected_excess(runs)
+    assert pooled.measured == pytest.approx(1 / 3 - 0.5) and supports("GAI8", pooled) is False
     good = sample(n_hits=[1, 1], n_judged=[1, 1], chance=CLEAR)
-    assert multiverse.every_depth(good, VALUES["GAI7"]).supports
+    assert supports("GAI7", measures.every_depth(good))
     # Two seeds cannot be significant at 1 - 0.05 / 7.
-    assert multiverse.corrected_excess(good, VALUES["GAI8"]).supports is None
+    assert supports("GAI8", measures.corrected_excess(good)) is None
 
 
 def test_every_depth_must_be_significant():
     chance = CLEAR | {3: Chance(0.75, 0.05)}
-    found = multiverse.every_depth(sample(n_hits=[1, 1], n_judged=[1, 1], chance=chance), {})
-    assert found.measured == 0.25 and found.supports is False
+    found = measures.every_depth(sample(n_hits=[1, 1], n_judged=[1, 1], chance=chance))
+    assert found.measured == 0.25 and supports("GAI7", found) is False
 
 
 def test_interval_of_the_family_is_wider():
     rng = np.random.default_rng(0)
     hits = rng.integers(0, 2, 20)
     runs = sample(n_hits=hits, n_judged=np.ones(20), chance={None: Chance(0.1, 0.5)})
-    found = multiverse.corrected_excess(runs, VALUES["GAI8"])
+    found = measures.corrected_excess(runs)
     plain = runs.ratio_interval(hits, np.ones(20)).minus(0.1)
     assert found.interval.low < plain.low < found.measured < plain.high < found.interval.high
 
@@ -518,8 +280,8 @@ def test_interval_of_the_family_is_wider():
 def test_a_silent_depth_speaks_against_every_depth():
     chance = {2: Chance(0.25, 0.01)}
     runs = sample(n_hits=[1, 0], n_judged=[1, 0], chance=chance)
-    found = multiverse.every_depth(runs, VALUES["GAI7"])
-    assert found.measured == 0.75 and found.supports is False
+    found = measures.every_depth(runs)
+    assert found.measured == 0.75 and supports("GAI7", found) is False
 
 
 def test_nothing_to_measure_is_null():
@@ -534,33 +296,54 @@ def test_nothing_to_measure_is_null():
         first_first_lead=[np.nan],
         effective_drop=[np.nan],
     )
-    for claim, measure in multiverse.OF_ALARMS.items():
-        assert measure(nothing, VALUES[claim]) == multiverse.NOTHING, claim
-    assert multiverse.rank_drop(nothing, VALUES["GAI6"], "effective") == multiverse.NOTHING
+    for name, measure in MEASURES.items():
+        assert measure.of(nothing) == measures.NOTHING, name
 
 
 # --- table multiverse ------------------------------------------------------------------------
 
 
-# Fewer choices: 8 instead of 32.
-FEW = SETTINGS | {"multiverse": SETTINGS["multiverse"] | {"sign": ["signed"], "norm": ["raw"]}}
+def tables_of(traces, analysis=SETTINGS):
+    """Tables of a study of these runs, made as the workflow does."""
+    panels = {}
+    for trace in traces:
+        panels.setdefault(trace.key.panel, []).append(trace)
+    made = [measure_panel(of, analysis) for of in panels.values()]
+    tables = {
+        name: concatenate([panel.tables[name] for panel in made], name) for name in PANEL_TABLES
+    }
+    signals = pd.DataFrame([row for panel in made for row in panel.scores])
+    tables |= evaluation_tables(
+        lambda name: signals[signals["detector"] == name],
+        tables["alarms"],
+        tables["transitions"],
+        analysis,
+        {"gai": DETECTORS["gai"]},
+    )
+    return tables | {"variants": variants_table(traces, analysis)}
+
+
+def multiverse_of(tables, claims=CLAIM_SET, analysis=SETTINGS):
+    return judge_study("gai", tables, claims, "early_warning", analysis).multiverse
 
 
 @pytest.fixture(scope="module")
 def study():
-    """Variants and runs of six seeds: two silent, four with kinks; one never generalises."""
+    """Six seeds: two silent, four with kinks; one never generalises."""
     plans = [(), (850,), (850, 1000), (300,), (900,), ()]
-    traces = [
-        learning_run(seed=seed, kinks=kinks, onset=None if seed == 4 else 1200)
-        for seed, kinks in enumerate(plans)
-    ]
-    return variants_table(traces, FEW), runs_table(traces)
+    return tables_of(
+        [
+            learning_run(seed=seed, kinks=kinks, onset=None if seed == 4 else 1200)
+            for seed, kinks in enumerate(plans)
+        ]
+    )
 
 
 def test_table_has_a_row_a_claim_and_choice(study):
-    table = multiverse_table(*study, PUBLISHED, FEW)
-    counts = table["claim"].value_counts()
-    assert dict(counts) == dict.fromkeys(multiverse.OF_ALARMS, 2 * 2**3) | {"GAI6": 2 * 3}
+    table = multiverse_of(study)
+    counts = dict(table["claim"].value_counts())
+    assert counts == {claim: 2 * 3 if claim == "GAI6" else 2 * 2**3 for claim in VALUES}
+    assert table["quantity"].unique().tolist() == list(MEASURES)
     default = table[table["is_default"]].set_index("claim")
     assert default.index.tolist() == [f"GAI{number}" for number in range(1, 9)]
     # Seed 0 is for development. Of 5 runs, 4 with event: leads 350, 350, 900 and none.
@@ -575,19 +358,44 @@ def test_table_has_a_row_a_claim_and_choice(study):
 
 
 def test_table_is_invariant_to_the_order_of_runs(study):
-    variants, runs = study
-    choice = [*multiverse.CHOICES, "claim"]
-    tables = [
-        multiverse_table(part, runs.iloc[::-1], PUBLISHED, FEW).sort_values(choice)
-        for part in (variants, variants.sample(frac=1, random_state=1))
-    ]
+    choice = [*CHOICES, "claim"]
+    shuffled = {name: of.sample(frac=1, random_state=1) for name, of in study.items()}
+    tables = [multiverse_of(part).sort_values(choice) for part in (study, shuffled)]
     one, other = (table.reset_index(drop=True) for table in tables)
     pd.testing.assert_frame_equal(one, other)
 
 
 def test_table_of_no_runs_is_empty():
-    table = multiverse_table(empty("variants"), empty("runs"), PUBLISHED, FEW)
-    assert table.empty
+    assert multiverse_of({name: empty(name) for name in (*PANEL_TABLES, "variants")}).empty
+
+
+def test_the_configured_choice_is_measured_where_the_grid_leaves_it_out(study):
+    analysis = settings(multiverse={"windows": [10], "sign": ["signed"], "norm": ["raw"]})
+    traces = [learning_run(seed=seed, kinks=(850,)) for seed in (1, 2)]
+    table = multiverse_of(tables_of(traces, analysis), analysis=analysis)
+    lead = table[table["quantity"] == "median_lead"]
+    assert set(lead["window"]) == {10, 20}
+    assert lead[lead["is_default"]]["window"].tolist() == [20]
+
+
+def test_every_beta_is_a_choice_and_so_is_to_pool_them():
+    """Runs of two beta2 as the grid varies them: claims pool both."""
+    traces = [
+        learning_run(seed=seed, kinks=(kink,), betas=(0.9, beta2), varied=("betas",))
+        for beta2, kink in ((0.98, 850), (0.999, 950))
+        for seed in (1, 2)
+    ]
+    tables = tables_of(traces)
+    table = multiverse_of(tables)
+    lead = table[(table["quantity"] == "median_lead") & (table["onset_threshold"] == 0.95)]
+    lead = lead[(lead["smoothing"] == "causal") & (lead["sigma"] == "running")]
+    lead = lead[lead["window"] == 20]
+    assert lead["beta2"].fillna(0).tolist() == [0, 0.98, 0.999]
+    assert lead["is_default"].tolist() == [True, False, False]
+    assert lead["n"].tolist() == [4, 2, 2]
+    assert lead["measured"].iloc[0] == lead["measured"].iloc[1:].mean()
+    claims = judge_study("gai", tables, CLAIM_SET, "early_warning", SETTINGS).claims
+    assert claims["measured"].iloc[0] == lead["measured"].iloc[0]
 
 
 # --- the configured choice and the table claims ----------------------------------------------
@@ -638,42 +446,15 @@ def planted_study():
 
 
 @pytest.fixture(scope="module")
-def judged():
-    """Tables ``multiverse`` and ``claims`` of the planted study, made as the workflow does."""
-    traces, scored = planted_study(), []
-    for trace in traces:
-        scored += score_run(trace, FEW)
-    signals = pd.DataFrame(scored)
-    transitions = transitions_table(traces, TRANSITIONS, FEW["onset"])
-    runs = runs_table(traces)
-    evaluated = evaluation_tables(
-        lambda name: signals[signals["detector"] == name],
-        transitions,
-        FEW | {"alarms": FEW["alarms"]},
-        {"gai": DETECTORS["gai"]},
-    )
-    table = multiverse_table(variants_table(traces, FEW), runs, PUBLISHED, FEW)
-    claims = claims_table(
-        [entry for entry in PUBLISHED if entry["study"] == "gai"],
-        Evidence(
-            runs=runs,
-            transitions=transitions,
-            alarms=alarms_table(traces, FEW | {"causes": CAUSES}),
-            rank=concatenate(
-                [
-                    rank_table([of for of in traces if of.key.depth == depth], *RANKED)
-                    for depth in (2, 3)
-                ],
-                "rank",
-            ),
-            phases=empty("phases"),
-            evaluation=evaluated["evaluation"],
-            chance=evaluated["chance"],
-            multiverse=table,
-            settings=FEW,
-        ),
-    )
-    return table, claims.set_index("claim")
+def planted():
+    return tables_of(planted_study())
+
+
+@pytest.fixture(scope="module")
+def judged(planted):
+    """Tables ``multiverse`` and ``claims`` of the planted study."""
+    made = judge_study("gai", planted, CLAIM_SET, "early_warning", SETTINGS)
+    return made.multiverse, made.claims.set_index("claim")
 
 
 @pytest.mark.parametrize("claim", [f"GAI{number}" for number in range(1, 9)])
@@ -682,22 +463,34 @@ def test_the_configured_choice_gives_the_number_of_the_claim(judged, claim):
     table, claims = judged
     mine, published = table[table["claim"] == claim], claims.loc[claim]
     default = mine[mine["is_default"]].squeeze()
-    assert default["measured"] == published["measured"]
-    assert default["n"] == published["n"]
+    for name in ("measured", "low", "high", "n"):
+        assert default[name] == published[name]
+    assert default["low"] < default["high"]
     assert (mine["measured"].dropna() != default["measured"]).any()
-    # GAI8's claim also asks the other p-values, and its interval is of alarms step by step.
-    if claim != "GAI8":
-        if published["verdict"] != NOT_TESTABLE:
-            assert default["supports"] == (published["verdict"] == HOLDS)
-        ends = [float(published[name]) for name in ("low", "high")]
-        assert [default["low"], default["high"]] == pytest.approx(ends)
-        assert ends[0] < ends[1]
+    # GAI8's claim also asks the other p-values.
+    if claim != "GAI8" and published["verdict"] != NOT_TESTABLE:
+        assert default["supports"] == (published["verdict"] == HOLDS)
 
 
-def test_configured_choice_outside_the_grid_is_not_marked(study):
-    settings = FEW | {"alarms": SETTINGS["alarms"] | {"smoothing_window": 33}}
-    table = multiverse_table(*study, PUBLISHED, settings)
-    assert table[table["is_default"]]["claim"].tolist() == ["GAI6"]
+def test_claims_have_the_numbers_of_the_evaluation(planted, judged):
+    """Where they are about all runs: value, interval and chance are those of the tables."""
+    _, claims = judged
+    names = {"threshold_source": "published", "rule": "every", "layer": "combined"}
+    names |= {"lead_min": 200, "lead_max": 400}
+    row = select(planted["evaluation"], task=None, depth=None, **names).iloc[0]
+    for claim, score in (("GAI2", "precision"), ("GAI3", "recall")):
+        assert claims.loc[claim, "measured"] == row[score]
+        assert claims.loc[claim, "low"] == row[f"{score}_low"]
+        assert claims.loc[claim, "high"] == row[f"{score}_high"]
+        chance = select(planted["chance"], depth=None, score=score, null_model="shifted", **names)
+        assert claims.loc[claim, "p"] == chance["p"].item()
+    assert claims.loc["GAI1", "measured"] == row["lead_median"]
+    chance = select(
+        planted["chance"], depth=None, score="precision", null_model="shifted", **names
+    )
+    excess = row["precision"] - chance["null_mean"].item()
+    assert claims.loc["GAI8", "measured"] == excess
+    assert f"{row['n_hits']} of {row['n_judged']} judged alarms" in claims.loc["GAI2", "reason"]
 
 
 def test_regression_arms_are_no_accuracies():
@@ -705,39 +498,6 @@ def test_regression_arms_are_no_accuracies():
         learning_run(seed=seed, kinks=(850,), onset=None, task=task)
         for seed, task in product((1, 2, 3, 4), ("modular_addition", "cubic_regression"))
     ]
-    table = multiverse_table(variants_table(traces, FEW), runs_table(traces), PUBLISHED, FEW)
+    table = multiverse_of(tables_of(traces))
     # All accuracies are 0, so nothing correlates; and nothing generalises.
     assert table["measured"].isna().all() and table["supports"].isna().all()
-
-
-def test_scripts_write_the_tables(tmp_path):
-    traces = [learning_run(seed=seed, kinks=(850,)) for seed in (1, 2)]
-    paths = [str(write(trace, tmp_path)) for trace in traces]
-    outputs = {name: str(tmp_path / f"{name}.parquet") for name in ("variants", "multiverse")}
-    specs = json.dumps([json.loads(trace.spec.to_json()) for trace in traces])
-    run = {
-        "vary_analysis": SimpleNamespace(
-            input=SimpleNamespace(traces=paths),
-            output=SimpleNamespace(table=outputs["variants"]),
-            params=SimpleNamespace(specs=specs, settings=json.dumps(FEW)),
-        ),
-        "judge_multiverse": SimpleNamespace(
-            input=SimpleNamespace(
-                variants=outputs["variants"],
-                runs=str(tmp_path / "runs.parquet"),
-                published=str(ROOT / "workflow/report/claims.yaml"),
-            ),
-            output=SimpleNamespace(table=outputs["multiverse"]),
-            params=SimpleNamespace(settings=json.dumps(FEW)),
-        ),
-    }
-    write_table(runs_table(traces), tmp_path / "runs.parquet", "runs")
-    for name, stub in run.items():
-        script = ROOT / "workflow" / "scripts" / f"{name}.py"
-        runpy.run_path(str(script))["main"](stub)
-    variants = read_table(outputs["variants"], "variants")
-    pd.testing.assert_frame_equal(variants, variants_table(traces, FEW))
-    table = read_table(outputs["multiverse"], "multiverse")
-    pd.testing.assert_frame_equal(conform(table, "multiverse"), table)
-    default = table[table["is_default"]].set_index("claim")
-    assert default.loc["GAI3", "measured"] == 1

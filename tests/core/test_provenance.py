@@ -15,7 +15,7 @@ def scripts(tmp_path):
     return tmp_path / "workflow/scripts"
 
 
-def stamp(scripts, script="find_alarms"):
+def stamp(scripts, script="measure_panel"):
     _digest.cache_clear()
     _data_digest.cache_clear()
     write_stamps(scripts.parent / "code", scripts)
@@ -42,8 +42,8 @@ def test_a_stamp_names_what_a_script_imports(scripts):
     assert not {"grokscope.data.tables", "grokscope.runs.config", "grokscope.runs.plan"} & set(
         training
     )
-    assert "grokscope.train.loop" not in code_hashes("find_alarms", scripts)
-    assert "tables.yaml" in code_hashes("find_alarms", scripts)
+    assert "grokscope.train.loop" not in code_hashes("measure_panel", scripts)
+    assert "tables.yaml" in code_hashes("measure_panel", scripts)
 
 
 def test_comments_docstrings_and_touches_leave_the_file_alone(scripts):
@@ -53,16 +53,16 @@ def test_comments_docstrings_and_touches_leave_the_file_alone(scripts):
     alarms.touch()
     alarms.write_text(alarms.read_text() + "\n# A comment.\n")
     edit(alarms, '"""', '"""Another docstring. ')
-    edit(scripts.parent / "schemas/tables.yaml", "A row an alarm.", "One row an alarm.")
+    edit(scripts.parent / "schemas/tables.yaml", "One row per alarm", "A row per alarm")
     stamp(scripts)
     assert path.stat().st_mtime == 1
 
 
 def test_an_edit_reaches_dependents_alone(scripts):
-    before = {name: stamp(scripts, name).read_text() for name in ("find_alarms", "train_runs")}
+    before = {name: stamp(scripts, name).read_text() for name in ("measure_panel", "train_runs")}
     alarms = scripts / "grokscope/measure/alarms.py"
     alarms.write_text(alarms.read_text() + "\nEXTRA = 1\n")
-    assert stamp(scripts).read_text() != before["find_alarms"]
+    assert stamp(scripts).read_text() != before["measure_panel"]
     assert stamp(scripts, "train_runs").read_text() == before["train_runs"]
     assert stamp(scripts, "plot_lags").read_text() == stamp(scripts, "plot_lags").read_text()
 

@@ -10,7 +10,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from grokscope.data.trace import TraceError, read_trace, trace_schema, write_sealed, write_trace
+from grokscope.data.trace import trace_schema
+from grokscope.data.trace_reader import TraceError, read_trace
+from grokscope.data.trace_writer import write_sealed, write_trace
 from project import ROOT
 from synthetic import make_spec, make_trace, write
 
@@ -36,7 +38,8 @@ def test_a_training_job_needs_no_pandas(stored):
     code = (
         "import sys\n"
         "import grokscope.train.loop\n"
-        "from grokscope.data.trace import _to_numpy, check_trace, write_trace\n"
+        "from grokscope.data.trace_reader import _to_numpy, check_trace\n"
+        "from grokscope.data.trace_writer import write_trace\n"
         "spec, info, table = check_trace(sys.argv[1])\n"
         "columns = {name: _to_numpy(table[name]) for name in table.column_names}\n"
         "write_trace('again.parquet', spec, info, columns)\n"

@@ -163,20 +163,20 @@ def planted() -> Signal:
 def test_random_times_of_the_panel_and_of_the_run() -> None:
     """With leads of 10 to 10 steps M is the score of the block before."""
     warnings = Warnings(planted(), (10, 10))
-    by_panel = warnings.surrogates("A", 3000, stream(0, "A"))
+    by_panel = warnings.surrogates("random", 3000, stream(0, "random"))
     assert set(by_panel[:, 0]) == {*range(2, 9), *range(202, 219)}
     assert set(by_panel[:, 1]) == set(range(102, 111))
-    by_run = warnings.surrogates("B", 3000, stream(0, "B"))
+    by_run = warnings.surrogates("shifted", 3000, stream(0, "shifted"))
     assert set(by_run[:, 0]) == set(range(2, 10))
     assert set(by_run[:, 1]) == set(range(102, 112))
 
 
 def test_random_times_have_a_full_window() -> None:
     """Leads of 10 to 50 steps: from block 2 + 5 on; M is the score of the block before."""
-    values = Warnings(planted(), (10, 50)).surrogates("A", 3000, stream(0, "A"))
+    values = Warnings(planted(), (10, 50)).surrogates("random", 3000, stream(0, "random"))
     assert set(values[:, 1]) == set(range(106, 111))
     # A panel at risk for less than that has the last step at risk.
-    values = Warnings(planted(), (10, 500)).surrogates("A", 3000, stream(0, "A"))
+    values = Warnings(planted(), (10, 500)).surrogates("random", 3000, stream(0, "random"))
     assert set(values[:, 1]) == {110}
 
 
@@ -184,25 +184,25 @@ def test_shifted_scores_go_round() -> None:
     """Five scores known before the event: windows of two blocks, and of more than there are."""
     scores = np.array([np.nan, 5, 1, 2, 3, 4, 9])
     made = signal([60], [69], [scores])
-    values = Warnings(made, (20, 30)).surrogates("B", 500, stream(0, "B"))
+    values = Warnings(made, (20, 30)).surrogates("shifted", 500, stream(0, "shifted"))
     assert sorted(set(values[:, 0])) == [2, 3, 4, 5]
     assert np.mean(values == 5) == pytest.approx(2 / 5, abs=0.07)
-    assert (Warnings(made, (10, 120)).surrogates("B", 5, stream(0, "B")) == 5).all()
+    assert (Warnings(made, (10, 120)).surrogates("shifted", 5, stream(0, "shifted")) == 5).all()
 
 
 def test_donors_are_seeds_of_the_cell_that_reach_the_step() -> None:
     """Run 0 has run 2 and itself; run 1 has itself alone."""
-    values = Warnings(planted(), (10, 10)).surrogates("C", 50, stream(0, "C"))
+    values = Warnings(planted(), (10, 10)).surrogates("swapped", 50, stream(0, "swapped"))
     assert set(values[:, 0]) == {9, 209}
     assert set(values[:, 1]) == {111}
     short = planted()
     short = replace(short, cohort=replace(short.cohort, last=np.array([199, 199, 99])))
     short = replace(short, scores=[*short.scores[:2], short.scores[2][:10]])
-    values = Warnings(short, (10, 10)).surrogates("C", 50, stream(0, "C"))
+    values = Warnings(short, (10, 10)).surrogates("swapped", 50, stream(0, "swapped"))
     assert set(values[:, 0]) == {9}
 
 
-@pytest.mark.parametrize("model", ["A", "B", "C"])
+@pytest.mark.parametrize("model", ["random", "shifted", "swapped"])
 def test_random_scores_are_within_their_null(model: str) -> None:
     """The area of noise lies within the 95% interval of its surrogates about as often.
 
@@ -229,7 +229,7 @@ def test_an_event_before_the_first_score_has_none() -> None:
     late = np.full(100, np.nan)
     late[60:] = 1
     made = signal([500.0], [999], [late])
-    for model in ("A", "B"):
+    for model in ("random", "shifted"):
         values = Warnings(made, (10, 10)).surrogates(model, 5, stream(0, model))
         assert (values == LOWEST).all()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,33 +12,41 @@ import pytest
 
 from grokscope.data.tables import empty
 from grokscope.evaluate.curves import Signal
-from grokscope.evaluate.matching import KEY, PANEL, Cohort
-from grokscope.evaluate.study import choose_threshold, evaluation_tables
-from grokscope.measure.detectors import Detector
+from grokscope.evaluate.matching import PANEL, Cohort
+from grokscope.evaluate.tables import evaluation_tables
+from grokscope.evaluate.thresholds import choose_threshold
+from grokscope.measure.alarms import alarm_steps
+from grokscope.measure.detectors.registry import Detector
+from grokscope.runs.config import default_analysis
+from grokscope.runs.settings import Analysis
+from grokscope.runs.spec import key_columns
 
 STEP, LAST = 10, 4000
-SETTINGS: dict[str, Any] = {
-    "evaluation": {
-        "lead_window": [200, 400],
-        "horizons": [400, 1000],
-        "minimum_lead": 10,
-        "primary_horizon": 400,
-        "development_seeds": [0, 1, 2, 3],
-        "surrogates": 199,
-        "confidence": 0.95,
-        "resamples": 200,
-        "seed": 0,
-    },
-    "phases": {"gap": 200},
-    "alarms": {"refractory": 100, "threshold": 3.5},
-    "detectors": {"resolution": STEP},
+EVALUATION: dict[str, Any] = {
+    "lead_window": [200, 400],
+    "horizons": [400, 1000],
+    "minimum_lead": 10,
+    "primary_horizon": 400,
+    "development_seeds": [0, 1, 2, 3],
+    "surrogates": 199,
+    "confidence": 0.95,
+    "resamples": 200,
+    "seed": 0,
 }
 Score = Callable[[Mapping[str, Any], np.ndarray], np.ndarray]
 Table = pd.DataFrame
 
 
-def changed(**evaluation: Any) -> dict[str, Any]:
-    return SETTINGS | {"evaluation": SETTINGS["evaluation"] | evaluation}
+def changed(**evaluation: Any) -> Analysis:
+    return default_analysis(
+        evaluation=EVALUATION | evaluation,
+        phases={"gap": 200},
+        alarms={"refractory": 100, "threshold": 3.5},
+        detectors={"resolution": STEP},
+    )
+
+
+SETTINGS = changed()
 
 
 def run(seed: int, test: int | None, last: int | None = LAST, **more: Any) -> dict[str, Any]:
@@ -73,25 +82,41 @@ def scores(runs: Table, layers: Mapping[str, Score]) -> Table:
         for layer, score in layers.items():
             if layer == "combined" or int(layer) <= row["depth"]:
                 values = np.asarray(score(row, steps), np.float32) * np.ones(len(steps))
-                key = {name: row[name] for name in KEY}
-                rows.append(key | {"layer": layer, "warm_up": 0, "scores": values})
+                key = {name: row[name] for name in key_columns(runs.columns)}
+                first = 0 if len(steps) else None
+                rows.append(key | {"layer": layer, "warm_up": first, "scores": values})
     return pd.DataFrame(rows)
+
+
+def stated(scored: Table, name: str, level: float) -> Table:
+    """Alarms of a detector at a level, known to the step: here the scores are of single steps."""
+    rows = []
+    for row in scored.to_dict("records"):
+        named = {column: row[column] for column in key_columns(scored.columns)}
+        named |= {"detector": name, "layer": row["layer"]}
+        rows += [named | {"step": STEP * at} for at in alarm_steps(row["scores"], level, 10)]
+    columns = [*key_columns(scored.columns), "detector", "layer", "step"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def tables(
     runs: Table,
     planted: Mapping[str, Score | Mapping[str, Score]],
-    settings: Mapping[str, Any] = SETTINGS,
+    settings: Analysis = SETTINGS,
     levels: Mapping[str, float] | None = None,
 ) -> dict[str, Table]:
-    """Tables of planted detectors: a score, or one a layer; some with a stated threshold."""
+    """Tables of planted detectors: a score, or one per layer; some with a stated threshold."""
 
     def of(name: str) -> Table:
         layers = planted[name]
         return scores(runs, layers if isinstance(layers, Mapping) else {"combined": layers})
 
-    detectors = {name: detector(name, (levels or {}).get(name)) for name in planted}
-    return evaluation_tables(of, runs, settings, detectors)
+    levels = levels or {}
+    alarms = pd.concat(
+        [empty("alarms"), *(stated(of(name), name, level) for name, level in levels.items())]
+    )
+    detectors = {name: detector(name, levels.get(name)) for name in planted}
+    return evaluation_tables(of, alarms, runs, settings, detectors)
 
 
 def select(table: Table, **values: Any) -> Table:
@@ -158,7 +183,7 @@ def test_a_perfect_oracle_scores_one_and_beats_all(found: dict[str, Table]) -> N
     assert (rows["lead_q25"] == 300).all() and (rows["lead_q75"] == 300).all()
     assert (rows["threshold"] == 0).all()  # above it is the alarm
     chance = select(found["chance"], detector="oracle", score="auc")
-    assert chance["null_model"].tolist() == ["A", "B", "C", "D"]
+    assert chance["null_model"].tolist() == ["random", "shifted", "swapped", "constant_time"]
     assert (chance["observed"] > 0.9).all()
     assert (chance["p"] == 1 / 200).all()
     narrow = select(
@@ -172,7 +197,7 @@ def test_a_perfect_oracle_scores_one_and_beats_all(found: dict[str, Table]) -> N
     assert (narrow["p"] < 0.05).all()
 
 
-def test_who_knows_only_the_typical_onset_beats_a_and_b_but_not_c_or_d(
+def test_who_knows_only_the_typical_onset_beats_random_and_shifted_alarms_alone(
     found: dict[str, Table],
 ) -> None:
     evaluation = only(
@@ -188,11 +213,11 @@ def test_who_knows_only_the_typical_onset_beats_a_and_b_but_not_c_or_d(
             lead_max=400,
             score=score,
         ).set_index("null_model")["p"]
-        assert p["A"] < 0.02 and p["B"] < 0.02, score
-        assert p["C"] > 0.1 and p["D"] > 0.1, score
+        assert p["random"] < 0.02 and p["shifted"] < 0.02, score
+        assert p["swapped"] > 0.1 and p["constant_time"] > 0.1, score
     p = select(found["chance"], detector="typical", score="auc").set_index("null_model")["p"]
-    assert p["A"] < 0.02 and p["B"] < 0.02
-    assert p["C"] > 0.1
+    assert p["random"] < 0.02 and p["shifted"] < 0.02
+    assert p["swapped"] > 0.1
 
 
 def test_noise_beats_nothing(found: dict[str, Table]) -> None:
@@ -200,13 +225,15 @@ def test_noise_beats_nothing(found: dict[str, Table]) -> None:
     assert (p > 0.05).all()
 
 
-def test_the_constant_time_itself_beats_a_and_b_but_not_c_or_d(found: dict[str, Table]) -> None:
+def test_the_constant_time_itself_beats_random_and_shifted_alarms_alone(
+    found: dict[str, Table],
+) -> None:
     """Its score rises with time, so it is highest at the event; in every run of the cell."""
     areas = select(found["chance"], detector="constant_time", score="auc")
     assert (areas["observed"] > 0.7).all()
     p = areas.set_index("null_model")["p"]
-    assert p["A"] < 0.02 and p["B"] < 0.02
-    assert p["C"] == 1 and p["D"] > 0.1
+    assert p["random"] < 0.02 and p["shifted"] < 0.02
+    assert p["swapped"] == 1 and p["constant_time"] > 0.1
 
 
 # ------------------------------------------------------------------ rows
@@ -226,7 +253,7 @@ def test_rows_of_each_rule_window_and_scope(found: dict[str, Table]) -> None:
     assert not rows.duplicated(
         [*PANEL, "detector", "layer", "threshold_source", "rule", "lead_min", "lead_max"]
     ).any()
-    assert set(rows["detector"]) == {"oracle", "typical", "noise", "constant_time", "at_once"}
+    assert set(rows["detector"]) == {"oracle", "typical", "noise", "constant_time", "step_zero"}
 
 
 def test_development_seeds_are_not_scored(found: dict[str, Table]) -> None:
@@ -285,9 +312,9 @@ def test_references_by_hand() -> None:
     assert (wide["lead_q25"], wide["lead_q75"]) == (280, 430)
     narrow = only(rows, detector="constant_time", rule="every", lead_min=200, lead_max=400)
     assert (narrow["n_hits"], narrow["lead_median"]) == (1, 450)
-    every = only(rows, detector="at_once", rule="run")
+    every = only(rows, detector="step_zero", rule="run")
     assert (every["recall"], every["precision"]) == (1, pytest.approx(2 / 3))
-    first = only(rows, detector="at_once", rule="first", lead_min=10, lead_max=1000)
+    first = only(rows, detector="step_zero", rule="first", lead_min=10, lead_max=1000)
     assert (first["n_hits"], first["n_judged"]) == (1, 3)
 
 
@@ -360,7 +387,7 @@ def test_without_a_split_nothing_is_chosen_and_all_is_scored(seeds: list[int]) -
     assert (chosen["n_alarms"] == 0).all()
     assert (rows[rows["threshold_source"] == "published"]["precision"] == 1).all()
     chance = made["chance"]
-    assert chance.loc[chance["null_model"] == "D", "p"].isna().all()
+    assert chance.loc[chance["null_model"] == "constant_time", "p"].isna().all()
     assert set(made["curves"]["detector"]) == {"oracle"}
     assert (select(made["evaluation"], detector="constant_time")["n_alarms"] == 0).all()
 
@@ -386,6 +413,7 @@ def test_test_data_is_marked() -> None:
     runs = typical_runs()
     made = evaluation_tables(
         lambda name: scores(runs, {"combined": oracle}),
+        empty("alarms"),
         runs,
         changed(surrogates=19),
         {"loss": detector("loss", uses_test_data=True)},
@@ -411,7 +439,9 @@ def test_order_does_not_matter(found: dict[str, Table]) -> None:
 
     levels = {"noise": 3.0}
     detectors = {name: detector(name, levels.get(name)) for name in planted}
-    again = evaluation_tables(of, shuffled, SETTINGS, detectors)
+    alarms = stated(scores(runs, {"combined": noise}), "noise", 3.0)
+    alarms = alarms.iloc[rng.permutation(len(alarms))]
+    again = evaluation_tables(of, alarms, shuffled, SETTINGS, detectors)
     for name, table in found.items():
         by = [column for column in table if table[column].dtype.name in ("string", "Int64")]
         by = [column for column in by if not column.startswith("n_")]
@@ -464,9 +494,9 @@ def test_scores_and_runs_that_do_not_fit_are_errors() -> None:
     table = scores(runs, {"combined": noise})
 
     def evaluate(changed_scores: Table, of: Table = runs) -> None:
-        evaluation_tables(lambda name: changed_scores, of, SETTINGS, one)
+        evaluation_tables(lambda name: changed_scores, empty("alarms"), of, SETTINGS, one)
 
-    with pytest.raises(ValueError, match=r"no scores of the combined signal.*'seed': 0"):
+    with pytest.raises(ValueError, match=r"no scores of the combined signal.*seed=0"):
         evaluate(table.iloc[1:])
     with pytest.raises(ValueError, match=r"scores of a run without transitions.*99"):
         evaluate(table.assign(seed=99))
@@ -477,14 +507,102 @@ def test_scores_and_runs_that_do_not_fit_are_errors() -> None:
         evaluate(table, pd.concat([runs, runs.assign(study="lead_lag")]))
     with pytest.raises(ValueError, match="list a run twice"):
         evaluate(table, pd.concat([runs, runs]))
+    short = replace(SETTINGS, evaluation=replace(SETTINGS.evaluation, horizons=(5,)))
     with pytest.raises(ValueError, match="0 <= lo <= hi"):
-        tables(runs, {"gai": noise}, changed(horizons=[5]))
+        tables(runs, {"gai": noise}, short)
 
 
 def test_a_study_without_runs_has_empty_tables():
-    tables = evaluation_tables(lambda name: pytest.fail(name), empty("transitions"), {})
+    tables = evaluation_tables(
+        lambda name: pytest.fail(name), empty("alarms"), empty("transitions"), SETTINGS
+    )
     assert {name: len(table) for name, table in tables.items()} == {
         "evaluation": 0,
         "chance": 0,
         "curves": 0,
     }
+
+
+# ------------------------------------------------------------------ alarms known to the step
+
+
+def planted(
+    runs: Table, steps: Mapping[int, list[int]], warm_up: int = 120, surrogates: int = 19
+) -> dict[str, Table]:
+    """Tables of a detector whose alarms are those of some seeds, and whose scores are 0."""
+    named = key_columns(runs.columns)
+    alarms = [
+        {name: row[name] for name in named}
+        | {"detector": "gai", "layer": "combined", "step": step}
+        for row in runs.to_dict("records")
+        for step in steps.get(row["seed"], [])
+    ]
+    scored = scores(runs, {"combined": lambda row, at: np.where(at < warm_up, np.nan, 0.0)})
+    return evaluation_tables(
+        lambda name: scored.assign(warm_up=warm_up - 7),
+        pd.DataFrame(alarms),
+        runs,
+        changed(development_seeds=[], surrogates=surrogates),
+        {"gai": detector("gai", 0.5)},
+    )
+
+
+def test_published_alarms_are_those_of_the_table_to_the_step() -> None:
+    """Leads of 400, 401 and 199 steps: one hit of the window 200-400, as no block rounds them."""
+    runs = transitions([run(seed, 1005) for seed in range(3)])
+    made = planted(runs, {0: [605], 1: [604], 2: [806]})["evaluation"]
+    row = only(
+        made,
+        detector="gai",
+        threshold_source="published",
+        rule="every",
+        lead_min=200,
+        lead_max=400,
+    )
+    assert (row["n_hits"], row["n_judged"], row["n_alarms"]) == (1, 3, 3)
+    assert (row["lead_q25"], row["lead_median"], row["lead_q75"]) == (299.5, 400, 400.5)
+
+
+def test_published_alarms_shift_by_steps_from_their_exact_warm_up() -> None:
+    """From step 113 to 1112 there are 1,000 places, of which 201 hit."""
+    made = planted(transitions([run(0, 1000, 1112)]), {0: [700]}, surrogates=2000)["chance"]
+    row = only(
+        made,
+        threshold_source="published",
+        rule="every",
+        lead_min=200,
+        lead_max=400,
+        score="recall",
+        null_model="shifted",
+    )
+    assert row["observed"] == 1
+    assert row["null_mean"] == pytest.approx(0.201, abs=0.03)
+
+
+def test_alarms_of_an_unknown_run_are_an_error() -> None:
+    runs = transitions([run(0, 1000)])
+    other = runs.assign(detector="gai", layer="combined", step=700, seed=5)
+    with pytest.raises(ValueError, match="alarms of a run without transitions.*5"):
+        evaluation_tables(
+            lambda name: scores(runs, {"combined": noise}),
+            other[[*key_columns(runs.columns), "detector", "layer", "step"]],
+            runs,
+            SETTINGS,
+            {"gai": detector("gai", 0.5)},
+        )
+
+
+def test_runs_that_differ_in_a_varied_setting_are_different_runs_and_cells() -> None:
+    """Same seed, two learning rates, one task that does not use p (null)."""
+    rows = [
+        run(seed, 1000, task=task, learning_rate=rate, p=p)
+        for seed in range(6)
+        for rate in (1e-3, 1e-2)
+        for task, p in (("modular_addition", 97), ("s5_composition", None))
+    ]
+    runs = transitions(rows).astype({"p": "Int64"})
+    made = tables(runs, {"gai": oracle}, changed(surrogates=19), {"gai": 0.5})
+    row = only(made["evaluation"], detector="gai", rule="run", threshold_source="published")
+    assert (row["n_runs"], row["n_events"], row["seeds"]) == (2 * 2 * 2, 8, 2)
+    assert row["precision"] == 1
+    assert set(Cohort.from_transitions(runs, 200).cell) == {0, 1, 2, 3}

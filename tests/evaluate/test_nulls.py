@@ -29,7 +29,7 @@ def by_draw(alarms: Alarms, run: int) -> list[list[int]]:
     ]
 
 
-# ------------------------------------------------------------------ A
+# ------------------------------------------------------------------ random
 
 
 def test_random_alarms_keep_the_number_in_each_panel_and_fall_anywhere_at_risk() -> None:
@@ -51,7 +51,7 @@ def test_random_alarms_keep_the_number_in_each_panel_and_fall_anywhere_at_risk()
     assert set(made.step[made.run == 1]) == set(range(40, 101, 10))
 
 
-# ------------------------------------------------------------------ B
+# ------------------------------------------------------------------ shifted
 
 
 def test_shifted_alarms_keep_their_distances_on_a_circle() -> None:
@@ -77,7 +77,7 @@ def test_runs_shift_independently() -> None:
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
 
 
-# ------------------------------------------------------------------ C
+# ------------------------------------------------------------------ swapped
 
 
 def test_swapped_alarms_stay_in_their_cell() -> None:
@@ -92,7 +92,7 @@ def test_swapped_alarms_stay_in_their_cell() -> None:
     assert AtRisk(made, cohort).counts[:, 2].max() == 1
 
 
-# ------------------------------------------------------------------ D
+# ------------------------------------------------------------------ constant_time
 
 
 def test_constant_times_are_medians_of_resampled_onsets() -> None:
@@ -122,7 +122,7 @@ def test_compared_by_hand() -> None:
 
 
 def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor does their size to null B, whose draws come run by run."""
+    """Nor does their size to null ``shifted``, whose draws come run by run."""
     cohort = cohort_of([60.0, np.nan], [99, 99])
     arguments = {
         "tasks": [("every", (10, 30)), ("run", None)],
@@ -134,11 +134,11 @@ def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(nulls, "CHUNK", chunk)
         found.append(
             nulls.null_counts(
-                "B",
+                "shifted",
                 alarms_of([[30, 50], [80]]),
                 cohort,
                 Grid(STEP, np.zeros(2, int)),
-                rng=stream(0, "B"),
+                rng=stream(0, "shifted"),
                 **arguments,
             )
         )
@@ -150,7 +150,7 @@ def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_alarms_and_no_scores_are_no_error() -> None:
     cohort = cohort_of([60.0, np.nan], [99, -1])
-    for model in ("A", "B", "C"):
+    for model in ("random", "shifted", "swapped"):
         counts = nulls.null_counts(
             model,
             alarms_of([[], []]),
@@ -165,7 +165,7 @@ def test_no_alarms_and_no_scores_are_no_error() -> None:
 
 
 def test_an_unknown_model_is_an_error() -> None:
-    with pytest.raises(ValueError, match="'E'; one of A, B, C"):
+    with pytest.raises(ValueError, match="'E'; one of random, shifted, swapped"):
         list(
             nulls.surrogates(
                 "E",
@@ -191,7 +191,7 @@ def poisson_data(rng: np.random.Generator) -> tuple[Cohort, Alarms]:
     return cohort, alarms_of([10 * np.flatnonzero(rng.random(100) < 0.02) for _ in range(10)])
 
 
-@pytest.mark.parametrize("model", ["A", "B", "C"])
+@pytest.mark.parametrize("model", ["random", "shifted", "swapped"])
 def test_poisson_alarms_score_as_chance(model: str) -> None:
     """Every score lies within the 95% interval of its surrogates in at least 93% of data sets.
 
@@ -232,7 +232,7 @@ def test_an_oracle_beats_random_alarms() -> None:
     alarms = alarms_of([[400], [600], [200], [550]])
     everything = np.ones((1, 4), bool)
     observed = nulls.count(AtRisk(alarms, cohort), TASKS[1:], everything)
-    for model in ("A", "B", "C"):
+    for model in ("random", "shifted", "swapped"):
         null = nulls.null_counts(
             model,
             alarms,
@@ -247,7 +247,7 @@ def test_an_oracle_beats_random_alarms() -> None:
             # A single alarm that hits by chance has a precision of 1.
             if row["score"] != "precision":
                 # By swapping, one in 24 orders is the right one; close onsets help further.
-                assert row["p"] < (0.3 if model == "C" else 0.02)
+                assert row["p"] < (0.3 if model == "swapped" else 0.02)
 
 
 def test_counts_without_a_value_have_no_score() -> None:

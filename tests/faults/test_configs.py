@@ -186,9 +186,9 @@ def test_text_that_is_no_yaml_is_explained(text, tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "holds no keys; allowed: object"),
-        (b"- 1\n", "holds no keys; allowed: object"),
-        (b"\x7fELF\x02\xff\xfe", "is no text in UTF-8: "),
+        (b"", "contains no keys; allowed: object"),
+        (b"- 1\n", "contains no keys; allowed: object"),
+        (b"\x7fELF\x02\xff\xfe", "not UTF-8 text: "),
         (None, "No such file or directory"),
     ],
 )

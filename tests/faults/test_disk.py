@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from faults import end, finish, full, said, start
-from grokscope.core.files import WriteError, replacing
+from grokscope.core.errors import WriteError
+from grokscope.core.files import replacing
 from project import ROOT
 
 TRACE = (

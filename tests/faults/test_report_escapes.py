@@ -1,12 +1,11 @@
 """The report shows what comes from configuration and data as text, never as markup."""
 
-import copy
 from html.parser import HTMLParser
 
 import pytest
 
 from grokscope.runs.config import ConfigError, check_config
-from synthetic_results import make_results, small_config, synthetic_trace
+from synthetic_results import make_results, small_values, synthetic_trace
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -35,7 +34,7 @@ def tags_of(results):
 
 def one_study(**of):
     """A configuration of few runs."""
-    config = copy.deepcopy(small_config())
+    config = small_values()
     config["studies"] = {"phase_diagram": config["studies"]["phase_diagram"]}
     return check_config(config | of)
 
@@ -73,12 +72,12 @@ def test_a_store_cannot_leave_the_block_that_shows_it(store):
 
 @pytest.mark.parametrize("name", ["../x", "a;b", "$(x)", "<b>", "a b", "a/b"])
 def test_no_name_of_a_path_is_free(name):
-    """Studies and tasks are those that the schema lists."""
-    config = copy.deepcopy(small_config())
+    """A study has a name of letters, digits and underscores, a task one that is registered."""
+    config = small_values()
     config["studies"][name] = config["studies"]["gai"]
-    with pytest.raises(ConfigError, match="studies: unknown key"):
+    with pytest.raises(ConfigError, match="is no valid name of a study"):
         check_config(config)
-    config = copy.deepcopy(small_config())
+    config = small_values()
     config["studies"]["gai"]["grids"][0]["tasks"] = [name]
     with pytest.raises(ConfigError, match=r"tasks\[0\]: .* allowed: one of"):
         check_config(config)

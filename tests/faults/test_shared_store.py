@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from faults import end, said, start
-from grokscope.data.trace import TraceError, read_trace, write_sealed
+from grokscope.data.trace_reader import TraceError, read_trace
+from grokscope.data.trace_writer import write_sealed
 from grokscope.train.store import TraceStore, content_hash
 from project import ROOT, copy_checkout
 from synthetic import make_spec, make_trace, write
@@ -60,7 +61,7 @@ KEEP = """
 import sys
 from pathlib import Path
 from grokscope.train.store import TraceStore
-from grokscope.data.trace import read_trace
+from grokscope.data.trace_reader import read_trace
 store, folder = TraceStore(sys.argv[1]), Path(sys.argv[2])
 for turn in range(5):
     for path in sorted(folder.rglob("seed=*.parquet")):

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from faults import count
-from grokscope.data.trace import TraceError, read_trace, read_traces, write_sealed, write_trace
+from grokscope.data.trace_reader import TraceError, read_trace, read_traces
+from grokscope.data.trace_writer import write_sealed, write_trace
 from synthetic import make_spec, make_trace, write
 
 SYMBOLIC = make_spec(steps=60, test_every=10, rank_every=20)

@@ -1,198 +1,35 @@
-"""GAI: against a loop over steps, causality, planted kinks, extreme scales, bad values."""
+"""Alarms: the rule by hand and against a loop, spikes, planted kinks, the table."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
+from hypothesis.extra.numpy import arrays
 
-from grokscope.data.tables import conform
-from grokscope.measure.alarms import (
-    MINIMUM_PAST,
-    alarm_steps,
-    alarms_table,
-    find_alarms,
-    gai,
-    largest_spike,
-    score,
-    scores,
-    spike_peaks,
-)
+from grokscope.measure.alarms import alarm_rows, alarm_steps, largest_spike, spike_peaks
+from grokscope.measure.detectors.registry import COMBINED, DETECTORS
+from grokscope.measure.detectors.scores import run_signals
+from grokscope.measure.gai import gai, score
+from grokscope.measure.onsets import train_onset
+from grokscope.measure.panel import measure_panel
+from grokscope.runs.config import default_analysis
 from synthetic import make_spec, make_trace
 
-SETTINGS = {
-    "smoothing_window": 20,
-    "sigma_window": 500,
-    "threshold": 3.5,
-    "refractory": 100,
-    "centred": False,
-}
-SECTIONS = {
-    "alarms": SETTINGS,
-    "onset": {"train_threshold": 0.99, "evaluations": 5},
-    "causes": {"window": 200, "spike_factor": 2.0, "collapse_share": 0.01},
-}
-
-windows = st.integers(1, 7)
-norms = arrays(
-    np.float64,
-    array_shapes(min_dims=1, max_dims=1, max_side=60),
-    elements=st.floats(0, 1e3, width=32),
-)
+ANALYSIS = default_analysis()
+NAN = np.nan
 
 
-def smooth_loop(values, window, centred):
-    result = np.full(len(values), np.nan)
-    for t in range(len(values)):
-        start = t - (window // 2 if centred else window - 1)
-        if start >= 0 and start + window <= len(values):
-            result[t] = np.mean(values[start : start + window])
-    return result
+def scores(trace, analysis=ANALYSIS):
+    """Scores of the GAI by layer."""
+    return DETECTORS["gai"].signal(trace, analysis)
 
 
-def gai_loop(values, window, centred):
-    s = smooth_loop(values, window, centred)
-    result = np.full(len(values), np.nan)
-    for t in range(len(values)):
-        now = t + 1 if centred else t
-        if now - 2 >= 0 and now < len(values):
-            result[t] = s[now] - 2 * s[now - 1] + s[now - 2]
-    return result
-
-
-def score_loop(values, sigma_window, minimum):
-    result = np.full(len(values), np.nan)
-    for t in range(len(values)):
-        past = values[:t] if sigma_window is None else values[max(t - sigma_window, 0) : t]
-        if np.isfinite(past).sum() >= minimum and np.isfinite(values[t]):
-            past = past[np.isfinite(past)]
-            if np.std(past) > 1e-9 * abs(np.mean(past)):
-                result[t] = (values[t] - np.mean(past)) / np.std(past, ddof=1)
-    return result
-
-
-@given(norms, windows, st.booleans())
-def test_gai_agrees_with_a_loop(values, window, centred):
-    expected = gai_loop(values, window, centred)
-    np.testing.assert_allclose(gai(values, window, centred), expected, rtol=1e-9, atol=1e-10)
-
-
-@pytest.mark.parametrize("n_steps", [0, 1, 2, 7, 13, 14, 15, 200])
-@pytest.mark.parametrize("sigma_window", [2, 3, 7, 100])
-def test_score_agrees_with_a_loop(n_steps, sigma_window):
-    values = np.random.default_rng(0).normal(size=n_steps)
-    expected = score_loop(values, sigma_window, sigma_window)
-    np.testing.assert_allclose(score(values, sigma_window), expected, rtol=1e-9)
-
-
-def test_score_of_all_the_past_agrees_with_a_loop():
-    values = np.random.default_rng(1).normal(size=300)
-    values[[0, 50, 200]] = [np.inf, np.nan, -np.inf]
-    expected = score_loop(values, None, MINIMUM_PAST)
-    found = score(values, None)
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
-    # Two of the values before the first score are not finite.
-    assert np.flatnonzero(np.isfinite(found))[0] == MINIMUM_PAST + 2
-
-
-def test_gai_by_hand():
-    """1, 1, 1, 4 with averages of two: 1, 1, 2.5, so the second difference is 1.5."""
-    assert gai([1, 1, 1, 4], 2).tolist() == [pytest.approx(np.nan, nan_ok=True)] * 3 + [1.5]
-
-
-def test_gai_of_a_parabola_is_its_curvature():
-    values = 3.0 * np.arange(50) ** 2
-    assert gai(values, 5)[6:] == pytest.approx(6.0)
-    assert gai(values, 5, centred=True)[3:-3] == pytest.approx(6.0)
-
-
-@settings(max_examples=300)
-@given(
-    arrays(np.float64, 80, elements=st.floats(0, 1e3, width=32)),
-    st.data(),
-    st.sampled_from([2, 5, 11, 30]),
-    windows,
-)
-def test_nothing_uses_the_future(values, data, sigma_window, window):
-    """Any change after t, even to infinity, leaves every bit of the scores up to t."""
-    t = data.draw(st.integers(0, 78))
-    later = values.copy()
-    tail = st.floats(width=32)
-    later[t + 1 :] = data.draw(arrays(np.float64, 79 - t, elements=tail))
-    old, new = (score(gai(v, window), sigma_window) for v in (values, later))
-    assert old[: t + 1].tobytes() == new[: t + 1].tobytes()
-
-
-def test_expanding_window_uses_no_future_either():
-    values = np.random.default_rng(2).random(300)
-    later = values.copy()
-    later[200:] = 1e6
-    old, new = (score(gai(v, 20), None) for v in (values, later))
-    assert np.isfinite(old[199])
-    assert old[:200].tobytes() == new[:200].tobytes()
-
-
-def test_centred_is_the_causal_index_of_later():
-    values = np.random.default_rng(3).random(100)
-    for window in (4, 5):
-        shift = (window + 1) // 2
-        assert (
-            gai(values, window, True)[:-shift].tobytes() == gai(values, window)[shift:].tobytes()
-        )
-
-
-@pytest.mark.parametrize("sigma_window", [50, None])
-@pytest.mark.parametrize("centred", [False, True])
-def test_batch_equals_its_members(sigma_window, centred):
-    values = np.random.default_rng(4).random((3, 2, 400))
-    batch = score(gai(values, 20, centred), sigma_window)
-    assert batch.shape == values.shape
-    for i in np.ndindex(3, 2):
-        assert batch[i].tobytes() == score(gai(values[i], 20, centred), sigma_window).tobytes()
-
-
-@pytest.mark.parametrize("scale", [1e-30, 1e-8, 3.0, 1e12])
-def test_scores_do_not_depend_on_the_scale(scale):
-    values = np.random.default_rng(5).random(1000)
-    expected = score(gai(values, 20), 100)
-    np.testing.assert_allclose(score(gai(scale * values, 20), 100), expected, rtol=1e-9)
-
-
-def test_a_giant_that_has_left_the_window_leaves_no_trace():
-    """Running sums would keep 1e8's rounding, larger than everything after it."""
-    values = 1e-8 * np.random.default_rng(6).random(2000)
-    giant = values.copy()
-    giant[300] = 1e8
-    expected, found = (score(gai(v, 20), 100) for v in (values, giant))
-    np.testing.assert_allclose(found[430:], expected[430:], rtol=1e-9)
-    assert np.isfinite(found[430:]).all()
-
-
-def test_warm_up():
-    values = np.random.default_rng(7).random(1000)
-    known = np.flatnonzero(np.isfinite(score(gai(values, 20), 100)))
-    assert known.tolist() == list(range(20 + 1 + 100, 1000))
-    known = np.flatnonzero(np.isfinite(score(gai(values, 20), None)))
-    assert known.tolist() == list(range(20 + 1 + MINIMUM_PAST, 1000))
-
-
-@pytest.mark.parametrize("values", [np.zeros(500), np.full(500, 0.1), 0.3 * np.arange(500) ** 2])
-@pytest.mark.parametrize("sigma_window", [50, None])
-def test_no_deviation_no_alarm(values, sigma_window):
-    assert np.isnan(score(gai(values, 20), sigma_window)).all()
-    assert np.isnan(score(values[:1].repeat(500), sigma_window)).all()
-
-
-def test_a_bad_value_blanks_its_windows_only():
-    values = np.random.default_rng(8).random(1000)
-    expected = score(gai(values, 20), 100)
-    values[400] = np.inf
-    found = score(gai(values, 20), 100)
-    touched = np.flatnonzero(np.isnan(found) & np.isfinite(expected))
-    # In the indices of steps 400 to 421, and so in the past of the 100 steps after those.
-    assert touched.tolist() == list(range(400, 522))
-    np.testing.assert_array_equal(np.delete(found, touched), np.delete(expected, touched))
+def find_alarms(trace, analysis=ANALYSIS, detector="gai"):
+    """Rows of a run's alarms by one detector."""
+    rows = alarm_rows(
+        trace, run_signals(trace, analysis), train_onset(trace, analysis.onset), analysis
+    )
+    return [row for row in rows if row["detector"] == detector]
 
 
 def test_alarm_steps_by_hand():
@@ -213,6 +50,51 @@ def test_alarm_steps_agree_with_a_loop(above, refractory):
         if above[t] and (not expected or t > expected[-1] + refractory):
             expected.append(t)
     assert alarm_steps(above.astype(float), 0.5, refractory).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("scores", "refractory", "latched", "expected"),
+    [
+        ([0, 2, 2, 2, 2, 2], 0, False, [1, 2, 3, 4, 5]),
+        ([0, 2, 2, 2, 2, 2], 1, False, [1, 3, 5]),
+        ([0, 2, 2, 2, 2, 2], 0, True, [1]),
+        ([2, 2, 0, 2, 0, 2], 0, True, [0, 3, 5]),
+        ([2, 2, NAN, 2, 1, 2], 0, True, [0, 3, 5]),
+        # Silent when it comes back up, still up when the silence ends.
+        ([2, 0, 2, 2, 2, 2], 3, True, [0, 4]),
+        ([2, 0, 2, 0, 0, 2], 3, True, [0, 5]),
+        ([2, 2, 2, 2, 0, 2], 3, True, [0, 5]),
+        # At the threshold is not above it.
+        ([1, 1, 0, 1], 0, False, []),
+        ([NAN, NAN], 0, False, []),
+        ([], 0, True, []),
+    ],
+)
+def test_alarm_rule(scores, refractory, latched, expected):
+    found = alarm_steps(scores, 1.0, refractory, latched)
+    assert found.dtype == np.int64
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize("latched", [False, True])
+def test_alarm_rule_agrees_with_a_loop(latched):
+    rng = np.random.default_rng(6)
+    for _ in range(200):
+        scores = rng.choice([0, 1, 2, NAN], rng.integers(0, 30), p=[0.2, 0.1, 0.6, 0.1])
+        refractory = int(rng.integers(0, 5))
+        expected, last, armed = [], None, True
+        for block, value in enumerate(scores):
+            if not value > 1:
+                armed = True
+            elif (last is None or block - last > refractory) and (armed or not latched):
+                expected.append(block)
+                last, armed = block, False
+        assert alarm_steps(scores, 1, refractory, latched).tolist() == expected
+
+
+def test_a_threshold_is_not_rounded_to_the_precision_of_the_scores():
+    scores = np.array([0.1], np.float32)  # 0.10000000149
+    assert alarm_steps(scores, 0.1, 0, latched=False).tolist() == [0]
 
 
 def kinked(step, n_steps=3000):
@@ -258,27 +140,22 @@ def test_the_largest_spike_is_of_alarms_before_the_onset():
 def test_a_planted_kink_is_found_when_it_happens_and_not_before():
     norms = kinked(2000)
     trace = make_trace(make_spec(steps=2999), grad_norm=norms, grad_norm_1=1.0, grad_norm_2=1.0)
-    table = find_alarms(trace, SECTIONS)
-    assert set(table["layer"]) == {"combined"}
-    assert set(table["detector"]) == {"gai"}
-    after = table[table["step"] >= 2000]
-    assert after["step"].iloc[0] in range(2000, 2005)
-    combined = scores(trace, SETTINGS)["combined"]
-    peaks = [np.nanmax(combined[step : step + 101]) for step in table["step"]]
-    assert table["peak"].tolist() == peaks
-    assert (table["score"] > 3.5).all()
+    found = find_alarms(trace)
+    assert {row["layer"] for row in found} == {"combined"}
+    after = [row for row in found if row["step"] >= 2000]
+    assert after[0]["step"] in range(2000, 2005)
+    combined = scores(trace)["combined"]
+    for row in found:
+        assert row["score"] == combined[row["step"]] > 3.5
+        assert row["peak"] == np.nanmax(combined[row["step"] : row["step"] + 101])
     plain = make_trace(make_spec(steps=2999), grad_norm=kinked(10**6))
-    strongest = np.nanmax(scores(plain, SETTINGS)["combined"])
-    assert after["score"].iloc[0] > strongest
+    assert after[0]["score"] > np.nanmax(scores(plain)["combined"])
 
 
-def test_the_centred_detector_sees_a_kink_before_it_happens():
-    trace = make_trace(make_spec(steps=2999), grad_norm=kinked(2000))
-    causal = scores(trace, SETTINGS)["combined"]
-    centred = scores(trace, SETTINGS | {"centred": True})["combined"]
+def test_a_centred_index_sees_a_kink_before_it_happens():
+    norms = kinked(2000)
+    causal, centred = (score(gai(norms, 20, centred), 500) for centred in (False, True))
     assert np.nanargmax(centred[1950:2050]) == np.nanargmax(causal[1950:2050]) - 10
-    table = find_alarms(trace, SECTIONS | {"alarms": SETTINGS | {"centred": True}})
-    assert set(table["detector"]) == {"gai_centred"}
 
 
 def test_layers_alarm_on_their_own():
@@ -287,10 +164,26 @@ def test_layers_alarm_on_their_own():
         grad_norm=kinked(10**6),
         **{f"grad_norm_{layer}": kinked(1500 + 300 * layer) for layer in range(4)},
     )
-    table = find_alarms(trace, SECTIONS)
+    found = find_alarms(trace)
     for layer in range(4):
-        steps = table.loc[(table["layer"] == str(layer)) & (table["score"] > 6), "step"]
-        assert steps.iloc[0] in range(1500 + 300 * layer, 1505 + 300 * layer)
+        steps = [r["step"] for r in found if r["layer"] == str(layer) and r["score"] > 6]
+        assert steps[0] in range(1500 + 300 * layer, 1505 + 300 * layer)
+
+
+def test_every_detector_with_a_stated_threshold_has_its_alarms_in_the_table():
+    """Memorised from 301 on, lost at 700 and found again: latched, so two alarms."""
+    step = np.arange(3000)
+    metric = np.where((step > 300) & (step != 700), 1.0, 0.5)
+    trace = make_trace(train_metric=metric, grad_norm=kinked(2000))
+    table = measure_panel([trace], ANALYSIS).tables["alarms"]
+    stated = {name for name, entry in DETECTORS.items() if entry.threshold is not None}
+    assert set(table["detector"]) == stated == {"gai", "train_accuracy"}
+    found = table[table["detector"] == "train_accuracy"]
+    assert found["step"].tolist() == [301, 701]
+    assert found["layer"].tolist() == [COMBINED] * 2
+    assert found["score"].tolist() == found["peak"].tolist() == [1, 1]
+    # The train onset is 310, evaluated every 10 steps.
+    assert found["cause"].tolist() == ["memorisation", "none"]
 
 
 def test_table_of_a_panel():
@@ -301,9 +194,7 @@ def test_table_of_a_panel():
         make_trace(make_spec(seed=4), stopped="diverged", grad_norm=np.ones(3)),
         make_trace(make_spec(steps=2999, seed=5), grad_norm=kinked(1000)),
     ]
-    table = alarms_table(iter(traces), SECTIONS)
+    table = measure_panel(iter(traces), ANALYSIS).tables["alarms"]
     assert set(table["seed"]) == {1, 5}
-    parts = [find_alarms(trace, SECTIONS) for trace in (traces[0], traces[4])]
-    pd.testing.assert_frame_equal(table, pd.concat(parts, ignore_index=True))
-    pd.testing.assert_frame_equal(conform(table, "alarms"), table)
-    assert len(alarms_table([], SECTIONS)) == 0
+    rows = [row for trace in traces for row in find_alarms(trace)]
+    assert table.to_dict("records") == rows

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 
 from grokscope.measure.causes import alarm_causes, loss_spikes
+from grokscope.measure.onsets import train_onset
+from grokscope.runs.config import default_analysis
+from grokscope.runs.settings import CauseSettings
 from synthetic import make_spec, make_trace
 
-ONSET = {"train_threshold": 0.99, "evaluations": 5}
-SETTINGS = {"window": 50, "spike_factor": 2.0, "collapse_share": 0.01}
+SETTINGS = CauseSettings(window=50, spike_factor=2.0, collapse_share=0.01)
 STEPS = np.arange(1001)
 
 
 def labels(steps, **columns):
     trace = make_trace(make_spec(steps=1000), **columns)
-    return alarm_causes(trace, steps, ONSET, SETTINGS)
+    memorised = train_onset(trace, default_analysis().onset)
+    return alarm_causes(trace, steps, memorised, SETTINGS)
 
 
 def test_a_spike_is_measured_from_the_lowest_loss_of_the_window_before():
@@ -61,6 +64,11 @@ def test_softmax_collapse_at_the_stated_share():
     assert labels([640, 650, 900], softmax_collapse=share) == ["none", *["softmax_collapse"] * 2]
 
 
+def test_steps_without_order_keep_their_labels():
+    loss = np.where((STEPS >= 600) & (STEPS < 605), 3.0, 1.0)
+    assert labels([900, 600, 10], train_loss=loss) == ["none", "loss_spike", "none"]
+
+
 def test_the_first_cause_of_the_list_is_taken():
     seen = labels([400], train_metric=STEPS >= 400, softmax_collapse=1.0)
     assert seen == ["memorisation"]
@@ -69,4 +77,4 @@ def test_the_first_cause_of_the_list_is_taken():
 def test_regression_has_no_collapse():
     spec = make_spec(task="cubic_regression", steps=1000)
     trace = make_trace(spec, softmax_collapse=np.nan)
-    assert alarm_causes(trace, [500], ONSET, SETTINGS) == ["none"]
+    assert alarm_causes(trace, [500], None, SETTINGS) == ["none"]

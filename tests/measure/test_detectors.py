@@ -1,30 +1,14 @@
-"""Detectors: no future, honest marks, hand-computed scores, blocks, the alarm rule, files."""
+"""Detectors: no future, honest marks, hand-computed scores, bad values."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-import score_runs
-from grokscope.measure import alarms
-from grokscope.measure.detectors import (
-    COMBINED,
-    DETECTORS,
-    alarm_blocks,
-    block_maxima,
-    detector,
-    read_scores,
-    score_run,
-    write_scores,
-)
-from grokscope.measure.detectors.scores import ScoresError
+from grokscope.measure.alarms import alarm_steps
+from grokscope.measure.detectors.registry import COMBINED, DETECTORS, detector
+from grokscope.measure.detectors.scores import block_maxima, score_run
 from grokscope.measure.detectors.signals import LARGEST_DEVIATION
 from grokscope.measure.detectors.trailing import (
     ROUNDING,
@@ -33,37 +17,30 @@ from grokscope.measure.detectors.trailing import (
     rolling_covariance,
     rolling_mean,
 )
-from grokscope.measure.transitions import transitions_table
-from grokscope.runs.spec import KEY_COLUMNS
-from synthetic import ANALYSIS, make_spec, make_trace, write
+from grokscope.measure.gai import gai, score
+from grokscope.runs.config import default_analysis
+from synthetic import make_spec, make_trace, noisy_trace
 
-SETTINGS = ANALYSIS
-WINDOW, RESOLUTION = SETTINGS["detectors"]["window"], SETTINGS["detectors"]["resolution"]
+ANALYSIS = default_analysis(alarms={"sigma_window": 100}, detectors={"window": 100})
+WINDOW, RESOLUTION = ANALYSIS.detectors.window, ANALYSIS.detectors.resolution
 TEST_DATA = {"test_loss_peak", "test_accuracy"}
 
 
-def settings_with(section, **changes):
-    return SETTINGS | {section: SETTINGS[section] | changes}
+def analysis_with(section, **changes):
+    changed = replace(getattr(ANALYSIS, section), **changes)
+    return replace(ANALYSIS, **{section: changed})
 
 
-def signal(name, trace, settings=SETTINGS):
+def signal(name, trace, analysis=ANALYSIS):
     """The combined score of each step."""
-    return DETECTORS[name].signal(trace, settings)[COMBINED]
+    return DETECTORS[name].signal(trace, analysis)[COMBINED]
 
 
-def noisy_trace(n_rows=1201, seed=0, **spec):
-    """A run in which every column varies at every step."""
-    rng = np.random.default_rng(seed)
-    dull = {"depth": 3, "encoding": "embedding", "steps": n_rows - 1, "seed": seed}
-    spec = make_spec(**(dull | spec))
-    columns = {
-        name: np.exp(rng.normal(0, 0.05, n_rows).cumsum())
-        for name in make_trace(spec).frame.columns.drop(["step", "seed"])
-    }
-    for name in ("train_metric", "test_metric", "softmax_collapse"):
-        # Shares.
-        columns[name] /= columns[name].max()
-    return make_trace(spec, **columns)
+def scored(trace, centred):
+    """Score of the gradient norm by the GAI, causal or not."""
+    norm = trace.frame["grad_norm"].to_numpy(np.float64)
+    settings = ANALYSIS.alarms
+    return score(gai(norm, settings.smoothing_window, centred), settings.sigma_window)
 
 
 def with_frame(trace, change):
@@ -108,20 +85,19 @@ def sees_the_future(scores, n_rows=905):
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_detector_is_causal(name):
-    assert not sees_the_future(lambda trace: DETECTORS[name].signal(trace, SETTINGS))
+    assert not sees_the_future(lambda trace: DETECTORS[name].signal(trace, ANALYSIS))
 
 
 def test_the_check_of_causality_finds_a_centred_filter():
-    centred = SETTINGS["alarms"] | {"centred": True}
-    assert sees_the_future(lambda trace: alarms.scores(trace, centred))
-    assert not sees_the_future(lambda trace: alarms.scores(trace, SETTINGS["alarms"]))
+    assert sees_the_future(lambda trace: {COMBINED: scored(trace, centred=True)})
+    assert not sees_the_future(lambda trace: {COMBINED: scored(trace, centred=False)})
 
 
 def test_blocks_do_not_see_the_future():
     trace = noisy_trace()
     for future in (cut(trace, 905), garbage_after(trace, 905)):
         for row, other in zip(
-            score_run(trace, SETTINGS), score_run(future, SETTINGS), strict=True
+            score_run(trace, ANALYSIS), score_run(future, ANALYSIS), strict=True
         ):
             # Steps 0 .. 904 make whole blocks up to step 900.
             np.testing.assert_array_equal(row["scores"][:91], other["scores"][:91])
@@ -135,9 +111,8 @@ def test_a_centred_filter_leaks_the_signal_that_comes_after_the_event():
     trace = make_trace(grad_norm=norm)
     first_alarm, best_before = {}, {}
     for centred in (False, True):
-        settings = SETTINGS["alarms"] | {"centred": centred}
-        scores = alarms.scores(trace, settings)[COMBINED]
-        first_alarm[centred] = alarms.alarm_steps(scores, 8, 100)[0]
+        scores = scored(trace, centred)
+        first_alarm[centred] = alarm_steps(scores, 8, 100)[0]
         best_before[centred] = np.nanmax(scores[:event])
     assert best_before[True] > 100 > 5 > best_before[False]
     # Centred, it sees half a window ahead; causal, it has nothing to see.
@@ -186,44 +161,39 @@ def test_registry():
 def test_a_name_is_registered_once():
     before = dict(DETECTORS)
     with pytest.raises(ValueError, match="'gai' is registered already"):
-        detector("gai", description="another")(lambda trace, settings: {})
+        detector("gai", description="another")(lambda trace, analysis: {})
     assert before == DETECTORS
 
 
 # Known answers.
 
 
-def test_gai_has_the_scores_of_the_alarms_for_each_layer():
+def test_gai_is_scored_for_each_layer():
     trace = noisy_trace()
-    expected = alarms.scores(trace, SETTINGS["alarms"])
-    found = DETECTORS["gai"].signal(trace, SETTINGS)
+    found = DETECTORS["gai"].signal(trace, ANALYSIS)
     assert list(found) == ["combined", "0", "1", "2", "3"]
-    for layer, values in expected.items():
-        np.testing.assert_array_equal(found[layer], values)
-    assert DETECTORS["gai"].threshold(SETTINGS) == 3.5
-
-
-def test_gai_stays_causal_where_the_config_is_not():
-    trace = noisy_trace()
-    found = signal("gai", trace, settings_with("alarms", centred=True))
-    np.testing.assert_array_equal(found, signal("gai", trace))
+    np.testing.assert_array_equal(found[COMBINED], scored(trace, centred=False))
+    for layer in range(4):
+        norm = trace.frame[f"grad_norm_{layer}"].to_numpy(np.float64)
+        np.testing.assert_array_equal(found[str(layer)], score(gai(norm, 20), 100))
+    assert DETECTORS["gai"].threshold(ANALYSIS) == 3.5
 
 
 def test_gai_in_blocks_alarms_where_the_steps_do():
     trace = noisy_trace(6001, depth=2, encoding="one_hot")
-    scores = alarms.scores(trace, SETTINGS["alarms"])
-    rows = {row["layer"]: row for row in score_run(trace, SETTINGS) if row["detector"] == "gai"}
+    scores = DETECTORS["gai"].signal(trace, ANALYSIS)
+    rows = {row["layer"]: row for row in score_run(trace, ANALYSIS) if row["detector"] == "gai"}
     assert list(rows) == list(scores) == ["combined", "1", "2"]
     for layer, values in scores.items():
-        steps = alarms.alarm_steps(values, 2.5, refractory=0)
+        steps = alarm_steps(values, 2.5, refractory=0)
         assert len(steps) > 20
-        blocks = alarm_blocks(rows[layer]["scores"], 2.5, 0, latched=False)
+        blocks = alarm_steps(rows[layer]["scores"], 2.5, 0)
         assert blocks.tolist() == np.unique(-(-steps // RESOLUTION)).tolist()
 
 
 def test_gradient_peak_is_the_fall_from_it():
     trace = make_trace(grad_norm=[1, 2, 4, 8, 6, 2, 30])
-    found = signal("grad_norm_peak", trace, settings_with("alarms", smoothing_window=2))
+    found = signal("grad_norm_peak", trace, analysis_with("alarms", smoothing_window=2))
     # Means of two: 1.5, 3, 6, 7, 4, 16.
     np.testing.assert_allclose(found, [np.nan, 0, 0, 0, 0, 3 / 7, 0])
 
@@ -231,10 +201,10 @@ def test_gradient_peak_is_the_fall_from_it():
 def test_a_gradual_peak_alarms_when_the_norm_has_fallen_not_at_the_peak():
     step = np.arange(1001)
     trace = make_trace(grad_norm=1 - ((step - 500) / 501) ** 2)
-    settings = settings_with("alarms", smoothing_window=1)
-    scores = block_maxima(signal("grad_norm_peak", trace, settings), RESOLUTION)
+    analysis = analysis_with("alarms", smoothing_window=1)
+    scores = block_maxima(signal("grad_norm_peak", trace, analysis), RESOLUTION)
     # Fallen by a fifth at 500 + 501 sqrt(0.2) = 724.05.
-    assert (alarm_blocks(scores, 0.2, 10, latched=True) * RESOLUTION).tolist() == [730]
+    assert (alarm_steps(scores, 0.2, 10, latched=True) * RESOLUTION).tolist() == [730]
 
 
 def test_weight_norm_is_that_of_all_layers():
@@ -251,10 +221,10 @@ def test_weight_norm_counts_the_embeddings():
 
 def test_train_accuracy_at_the_stated_level_is_reached():
     trace = make_trace(train_metric=[0.5, 0.9899, 0.99, 0.2])
-    threshold = DETECTORS["train_accuracy"].threshold(SETTINGS)
+    threshold = DETECTORS["train_accuracy"].threshold(ANALYSIS)
     assert 0.9899999 < threshold < 0.99
     scores = block_maxima(signal("train_accuracy", trace), 1)
-    assert alarm_blocks(scores, threshold, 0, latched=True).tolist() == [2]
+    assert alarm_steps(scores, threshold, 0, latched=True).tolist() == [2]
 
 
 def test_train_loss_is_negated_and_a_loss_of_zero_is_small():
@@ -349,7 +319,7 @@ def test_change_point_is_the_difference_of_the_slopes():
     # Increments of mean 0.1, then 0.3, both with variance 0.01.
     increments = np.concatenate([np.tile([0, 0.2], 10), np.tile([0.2, 0.4], 10)])
     trace = make_trace(grad_norm=np.exp(np.concatenate([[0], np.cumsum(increments)])))
-    found = signal("change_point", trace, settings_with("detectors", window=20))
+    found = signal("change_point", trace, analysis_with("detectors", window=20))
     assert np.isnan(found[:20]).all() and np.isfinite(found[20:]).all()
     # The last 10 increments and the 10 before them, of 40.
     np.testing.assert_allclose(found[30], 0.2 / np.sqrt(0.02 / 10), rtol=1e-5)
@@ -420,14 +390,16 @@ def bad_traces():
 @pytest.mark.parametrize("name", bad_traces())
 def test_bad_values_are_scored_or_unknown(name):
     trace = bad_traces()[name]
-    rows = score_run(trace, SETTINGS)
+    rows = score_run(trace, ANALYSIS)
     assert {row["detector"] for row in rows} == set(DETECTORS)
     assert len(rows) == len(DETECTORS) + len(trace.layers)
     n_blocks = (len(trace.frame) - 1) // RESOLUTION + 1
     for row in rows:
         assert row["scores"].shape == (n_blocks,) and row["scores"].dtype == np.float32
         assert not np.isinf(row["scores"]).any()
-        assert (row["warm_up"] is None) == np.isnan(row["scores"]).all()
+        # A score after the last whole block is known, and is in no block.
+        late = row["warm_up"] is not None and row["warm_up"] > (n_blocks - 1) * RESOLUTION
+        assert np.isnan(row["scores"]).all() == (row["warm_up"] is None or late)
 
 
 def test_a_constant_norm_neither_varies_nor_changes():
@@ -436,182 +408,3 @@ def test_a_constant_norm_neither_varies_nor_changes():
     variance = signal("grad_norm_variance", trace)
     np.testing.assert_allclose(variance[-1], 2 * np.log10(ROUNDING))
     assert np.isnan(signal("grad_norm_autocorrelation", trace)).all()
-
-
-# Blocks and the alarm rule.
-
-
-def test_block_maxima():
-    values = [5, 1, 3, 2, np.nan, np.nan, np.nan, np.nan, 7, 0, 9, 9]
-    found = block_maxima(values, 3)
-    # Step 0, 1-3, 4-6, 7-9; steps 10 and 11 are no whole block.
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, [5, 3, np.nan, 7])
-
-
-@pytest.mark.parametrize("n_steps", range(8))
-def test_number_of_blocks(n_steps):
-    expected = (n_steps - 1) // 3 + 1 if n_steps else 0
-    assert len(block_maxima(np.zeros(n_steps), 3)) == expected
-
-
-def test_warm_up_is_the_first_step_with_a_score():
-    trace = noisy_trace()
-    warm_up = {
-        (row["detector"], row["layer"]): row["warm_up"] for row in score_run(trace, SETTINGS)
-    }
-    assert warm_up["train_loss", COMBINED] == 0
-    # Scores from step 121 and 19 on are known at the ends of their blocks.
-    assert warm_up["gai", COMBINED] == warm_up["gai", "2"] == 130
-    assert warm_up["grad_norm_peak", COMBINED] == 20
-
-
-NAN = np.nan
-
-
-@pytest.mark.parametrize(
-    ("scores", "refractory", "latched", "expected"),
-    [
-        ([0, 2, 2, 2, 2, 2], 0, False, [1, 2, 3, 4, 5]),
-        ([0, 2, 2, 2, 2, 2], 1, False, [1, 3, 5]),
-        ([0, 2, 2, 2, 2, 2], 0, True, [1]),
-        ([2, 2, 0, 2, 0, 2], 0, True, [0, 3, 5]),
-        ([2, 2, NAN, 2, 1, 2], 0, True, [0, 3, 5]),
-        # Silent when it comes back up, still up when the silence ends.
-        ([2, 0, 2, 2, 2, 2], 3, True, [0, 4]),
-        ([2, 0, 2, 0, 0, 2], 3, True, [0, 5]),
-        ([2, 2, 2, 2, 0, 2], 3, True, [0, 5]),
-        # At the threshold is not above it.
-        ([1, 1, 0, 1], 0, False, []),
-        ([NAN, NAN], 0, False, []),
-        ([], 0, True, []),
-    ],
-)
-def test_alarm_rule(scores, refractory, latched, expected):
-    found = alarm_blocks(scores, 1.0, refractory, latched)
-    assert found.dtype == np.int64
-    assert found.tolist() == expected
-
-
-@pytest.mark.parametrize("latched", [False, True])
-def test_alarm_rule_agrees_with_a_loop(latched):
-    rng = np.random.default_rng(6)
-    for _ in range(200):
-        scores = rng.choice([0, 1, 2, NAN], rng.integers(0, 30), p=[0.2, 0.1, 0.6, 0.1])
-        refractory = int(rng.integers(0, 5))
-        expected, last, armed = [], None, True
-        for block, value in enumerate(scores):
-            if not value > 1:
-                armed = True
-            elif (last is None or block - last > refractory) and (armed or not latched):
-                expected.append(block)
-                last, armed = block, False
-        assert alarm_blocks(scores, 1, refractory, latched).tolist() == expected
-
-
-def test_a_threshold_is_not_rounded_to_the_precision_of_the_scores():
-    scores = np.array([0.1], np.float32)  # 0.10000000149
-    assert alarm_blocks(scores, 0.1, 0, latched=False).tolist() == [0]
-
-
-# Files.
-
-
-def panel_rows():
-    """Scores of two runs, the second shorter."""
-    traces = [noisy_trace(301, seed=0), noisy_trace(151, seed=1)]
-    return [row for trace in traces for row in score_run(trace, SETTINGS)]
-
-
-def test_scores_return_as_written(tmp_path, monkeypatch):
-    rows = panel_rows()
-    # A relative path of folders that look like columns, as in the workflow, with others' values.
-    monkeypatch.chdir(tmp_path)
-    path = Path("task=other", "depth=99", "scores.parquet")
-    write_scores(rows, path)
-    assert [file.name for file in path.parent.iterdir()] == ["scores.parquet"]
-    found = read_scores([path])
-    assert list(found.columns) == [*KEY_COLUMNS, "detector", "layer", "warm_up", "scores"]
-    assert len(found) == len(rows)
-    by_name = {(r["seed"], r["detector"], r["layer"]): r for r in rows}
-    for row in found.itertuples():
-        expected = by_name[row.seed, row.detector, row.layer]
-        assert (row.task, row.depth, row.train_fraction) == ("modular_addition", 3, 0.6)
-        assert (
-            row.warm_up is pd.NA
-            if expected["warm_up"] is None
-            else (row.warm_up == expected["warm_up"])
-        )
-        assert row.scores.dtype == np.float32
-        np.testing.assert_array_equal(row.scores, expected["scores"])
-
-
-def test_one_detector_of_several_panels(tmp_path):
-    rows = panel_rows()
-    paths = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
-    for path in paths:
-        write_scores(rows, path)
-    found = read_scores(paths, "cusum")
-    assert set(found["detector"]) == {"cusum"} and found["seed"].tolist() == [0, 1, 0, 1]
-    everything = read_scores(paths)
-    assert len(everything) == 2 * len(rows)
-    pd.testing.assert_frame_equal(
-        found, everything[everything["detector"] == "cusum"].reset_index(drop=True)
-    )
-
-
-def test_panels_without_runs_have_no_scores(tmp_path):
-    write_scores([], tmp_path / "none.parquet")
-    for found in (read_scores([tmp_path / "none.parquet"]), read_scores([])):
-        assert len(found) == 0
-        assert list(found.columns) == [*KEY_COLUMNS, "detector", "layer", "warm_up", "scores"]
-
-
-def test_scores_merge_with_tables(tmp_path):
-    trace = noisy_trace(301)
-    write_scores(score_run(trace, SETTINGS), tmp_path / "scores.parquet")
-    options = {
-        "skip_fraction": 0.02,
-        "savgol_window": 51,
-        "savgol_order": 3,
-        "max_lag": 100,
-        "replication_steps": 2000,
-    }
-    transitions = transitions_table([trace], options, SETTINGS["onset"])
-    found = read_scores([tmp_path / "scores.parquet"])
-    merged = found.merge(transitions, on=list(KEY_COLUMNS), validate="many_to_one")
-    assert len(merged) == len(found)
-
-
-def test_files_that_are_no_scores(tmp_path):
-    path = tmp_path / "scores.parquet"
-    with pytest.raises(ScoresError, match=r"scores\.parquet: no such scores"):
-        read_scores([path])
-    path.write_bytes(b"PAR1 damaged")
-    with pytest.raises(ScoresError, match=r"scores\.parquet: not a readable file of scores"):
-        read_scores([path])
-    pq.write_table(pa.table({"study": ["gai"]}), path)
-    with pytest.raises(ScoresError, match=r"scores\.parquet: columns differ"):
-        read_scores([path])
-
-
-def test_script_scores_a_panel(tmp_path):
-    traces = [noisy_trace(301, seed=seed) for seed in (0, 1)]
-    paths = [write(trace, tmp_path) for trace in traces]
-    output = tmp_path / "scores.parquet"
-    score_runs.main(
-        SimpleNamespace(
-            input=SimpleNamespace(traces=[str(path) for path in paths]),
-            output=SimpleNamespace(scores=str(output)),
-            params=SimpleNamespace(
-                specs=json.dumps([asdict(trace.spec) for trace in traces]),
-                settings=json.dumps(SETTINGS),
-            ),
-        )
-    )
-    found = read_scores([output], "change_point")
-    assert found["seed"].tolist() == [0, 1]
-    for scores, trace in zip(found["scores"], traces, strict=True):
-        np.testing.assert_array_equal(
-            scores, block_maxima(signal("change_point", trace), RESOLUTION)
-        )

@@ -1,19 +1,20 @@
 """Onsets: streaks by hand, precision, early stopping, nulls."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grokscope.measure.onsets import delayed, onsets, reached, sustained_onset
+from grokscope.measure.onsets import is_event, onsets, reached, sustained_onset
+from grokscope.runs.settings import EarlyStop, OnsetSettings
 from synthetic import make_spec, make_trace
 
-SETTINGS = {
-    "evaluations": 3,
-    "train_threshold": 0.99,
-    "test_thresholds": [0.5, 0.95],
-    "event_threshold": 0.95,
-}
+SETTINGS = OnsetSettings(
+    evaluations=3, train_threshold=0.99, test_thresholds=(0.5, 0.95), event_threshold=0.95
+)
 
 
 def test_first_streak_that_is_long_enough():
@@ -83,7 +84,7 @@ def test_columns_and_the_evaluated_grid():
     }
 
 
-STOP = {"metrics": ["test"], "threshold": 0.95, "hold_steps": 10}
+STOP = EarlyStop(metrics=("test",), threshold=0.95, hold_steps=10)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +92,8 @@ STOP = {"metrics": ["test"], "threshold": 0.95, "hold_steps": 10}
     [
         (STOP, "early_stop", 90),
         (STOP, "completed", None),
-        (STOP | {"metrics": ["train"]}, "early_stop", None),
-        (STOP | {"threshold": 0.9}, "early_stop", None),
+        (replace(STOP, metrics=("train",)), "early_stop", None),
+        (replace(STOP, threshold=0.9), "early_stop", None),
     ],
 )
 def test_a_run_stopped_as_settled_has_its_onset(stop, stopped, onset):
@@ -111,9 +112,31 @@ def test_hardly_any_rows(n_rows):
     assert onsets(trace, SETTINGS)["test_onset_step"] is None
 
 
-@pytest.mark.parametrize(
-    ("train", "test", "late"),
-    [(100, 301, True), (100, 300, False), (None, 300, False), (100, None, False), (500, 9, False)],
-)
-def test_delayed(train, test, late):
-    assert delayed(train, test, 200) is late
+CASES = [
+    (100, 301, True),
+    (100, 300, False),
+    (None, 300, False),
+    (100, None, False),
+    (None, None, False),
+    (500, 9, False),
+]
+
+
+@pytest.mark.parametrize(("train", "test", "event"), CASES)
+def test_an_event_is_a_delayed_onset(train, test, event):
+    for null in (None, np.nan, pd.NA):
+        columns = {"train_onset_step": train, "test_onset_step": test}
+        columns = {name: null if step is None else step for name, step in columns.items()}
+        found = is_event(columns, 200)
+        assert found.shape == () and bool(found) is event
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "float", object])
+def test_events_of_a_table(dtype):
+    train, test, expected = zip(*CASES, strict=True)
+    columns = {"train_onset_step": train, "test_onset_step": test}
+    table = pd.DataFrame({name: pd.Series(steps, dtype=dtype) for name, steps in columns.items()})
+    found = is_event(table, 200)
+    assert found.dtype == bool and found.tolist() == list(expected)
+    assert is_event(columns, 200).tolist() == list(expected)
+    assert is_event(table[:0], 200).shape == (0,)

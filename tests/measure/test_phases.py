@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokscope.data.tables import conform
-from grokscope.measure.phases import PHASES, label, phases_table
+from grokscope.measure.panel import measure_panel
+from grokscope.measure.phases import GENERALISING, PHASES, label, phase_rows
+from grokscope.runs.config import default_analysis
 from synthetic import make_spec, make_trace
 
-SETTINGS = {"threshold": 0.95, "gap": 200}
+ANALYSIS = default_analysis(phases={"threshold": 0.95, "gap": 200})
 STEP = np.arange(2501)
 
 
@@ -24,8 +25,12 @@ def run(train_from=None, test_from=None, columns=None, **overrides):
     return make_trace(spec, **(metrics | (columns or {})))
 
 
+def phases_table(traces):
+    return measure_panel(traces, ANALYSIS).tables["phases"]
+
+
 def only(trace):
-    table = phases_table([trace], SETTINGS)
+    table = phases_table([trace])
     assert len(table) == 1
     return table.iloc[0]
 
@@ -120,9 +125,28 @@ def test_vote_and_agreement_of_the_seeds_of_a_cell():
         run(300, None, seed=1, width=64),
         run(300, 300, seed=0, weight_decay=0.1),
     ]
-    table = phases_table(iter(traces), SETTINGS)
+    table = phases_table(iter(traces))
     assert table["vote"].tolist() == ["grokking"] * 3 + ["memorisation"] * 2 + ["comprehension"]
     assert table["agreement"].tolist() == pytest.approx([2 / 3] * 3 + [0.5] * 2 + [1.0])
     assert table["cell_seeds"].tolist() == [3, 3, 3, 2, 2, 1]
-    pd.testing.assert_frame_equal(conform(table, "phases"), table)
-    assert len(phases_table([], SETTINGS)) == 0
+    assert len(phases_table([])) == 0
+
+
+def test_a_vote_is_of_a_cell_where_more_settings_vary():
+    """Two moduli are two cells, though all fixed key columns are the same."""
+    specs = [make_spec(seed=s, p=p, varied=("p",)) for p in (59, 97) for s in (0, 1)]
+    labels = ["grokking", "grokking", "memorisation", "confusion"]
+    rows = phase_rows(
+        {spec.key: {"phase": name} for spec, name in zip(specs, labels, strict=True)}
+    )
+    assert [(row["p"], row["vote"], row["cell_seeds"]) for row in rows] == [
+        (59, "grokking", 2),
+        (59, "grokking", 2),
+        (97, "confusion", 2),
+        (97, "confusion", 2),
+    ]
+
+
+def test_generalising_phases_end_with_both_metrics_at_the_threshold():
+    labels = {label(False, True, True, gap, 200) for gap in (0, 201)}
+    assert labels == set(GENERALISING) < set(PHASES)

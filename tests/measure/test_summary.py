@@ -1,25 +1,23 @@
 """Reading a panel's traces, and the table of runs."""
 
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
 
-from grokscope.data.tables import conform
-from grokscope.data.trace import TraceError, read_traces
-from grokscope.measure.summary import runs_table
+from grokscope.data.trace_reader import TraceError, read_traces
+from grokscope.measure.panel import measure_panel
+from grokscope.measure.summary import merge_environments, training_environment
+from grokscope.runs.config import default_analysis
 from synthetic import make_spec, make_trace, write
 
 
-def listed(specs):
-    return json.dumps([json.loads(spec.to_json()) for spec in specs])
+def runs_table(traces):
+    return measure_panel(traces, default_analysis()).tables["runs"]
 
 
 def test_read_traces_in_order_and_one_at_a_time(tmp_path):
     specs = [make_spec(seed=seed, early_stop=None) for seed in (5, 3)]
     paths = [write(make_trace(spec), tmp_path) for spec in specs]
-    traces = read_traces(paths, listed(specs))
+    traces = read_traces(paths, specs)
     assert next(traces).spec == specs[0]
     paths[1].unlink()
     with pytest.raises(TraceError, match=r"seed=3\.parquet: no such trace"):
@@ -29,12 +27,12 @@ def test_read_traces_in_order_and_one_at_a_time(tmp_path):
 def test_another_specification_is_refused(tmp_path):
     path = write(make_trace(), tmp_path)
     with pytest.raises(TraceError, match="steps is 1000, not 999"):
-        list(read_traces([path], listed([make_spec(steps=999)])))
+        list(read_traces([path], [make_spec(steps=999)]))
 
 
 def test_as_many_specifications_as_traces():
     with pytest.raises(ValueError, match="0 traces for 1 specifications"):
-        list(read_traces([], listed([make_spec()])))
+        list(read_traces([], [make_spec()]))
 
 
 def test_runs():
@@ -77,5 +75,20 @@ def test_runs_without_rows_or_metrics():
     assert table["final_train_loss"].isna().tolist() == [True, False]
     assert table["final_test_metric"].isna().all()
     assert table["final_test_loss"].isna().tolist() == [True, False]
-    pd.testing.assert_frame_equal(conform(table, "runs"), table)
     assert len(runs_table([])) == 0
+
+
+def test_the_environment_of_a_study_is_that_of_all_its_runs():
+    traces = [
+        make_trace(info={"device": "cuda: H100", "threads": 2, "versions": {"torch": "2.1"}}),
+        make_trace(info={"versions": {"torch": "2.0", "numpy": "2.0"}}),
+    ]
+    expected = {
+        "versions": {"numpy": ["2.0"], "torch": ["2.0", "2.1"]},
+        "devices": ["cpu", "cuda: H100"],
+        "threads": [1, 2],
+    }
+    assert training_environment(trace.info for trace in traces) == expected
+    parts = [training_environment([trace.info]) for trace in traces]
+    assert merge_environments(parts) == expected
+    assert training_environment([]) == {"versions": {}, "devices": [], "threads": []}

@@ -1,31 +1,27 @@
 """Transitions: planted peaks and turns, lags of known sign, nulls."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from grokscope.data.tables import conform
-from grokscope.measure.transitions import (
-    cross_correlation,
-    smooth,
-    transitions,
-    transitions_table,
-)
+from grokscope.measure.onsets import onsets
+from grokscope.measure.panel import measure_panel
+from grokscope.measure.transitions import cross_correlation, smooth, transitions
+from grokscope.runs.config import default_analysis
 from synthetic import make_spec, make_trace
 
-SETTINGS = {
-    "skip_fraction": 0.02,
-    "savgol_window": 51,
-    "savgol_order": 3,
-    "max_lag": 500,
-    "replication_steps": 2000,
-}
-ONSET = {
-    "evaluations": 5,
-    "train_threshold": 0.99,
-    "test_thresholds": [0.5],
-    "event_threshold": 0.5,
-}
+ANALYSIS = default_analysis(
+    onset={"test_thresholds": [0.5], "event_threshold": 0.5},
+    transitions={
+        "skip_fraction": 0.02,
+        "savgol_window": 51,
+        "savgol_order": 3,
+        "max_lag": 500,
+        "replication_steps": 2000,
+    },
+)
 STEP = np.arange(3001)
 
 
@@ -37,8 +33,12 @@ def rise(centre, width=60.0):
     return 1 / (1 + np.exp(-(STEP - centre) / width))
 
 
-def measure(trace, **settings):
-    return transitions(trace, SETTINGS | settings, ONSET)
+def measure(trace):
+    return transitions(trace, ANALYSIS.transitions, onsets(trace, ANALYSIS.onset))
+
+
+def transitions_table(traces):
+    return measure_panel(traces, ANALYSIS).tables["transitions"]
 
 
 def dense(**columns):
@@ -127,6 +127,29 @@ def test_cross_correlation_lag_is_in_steps_and_positive_if_the_gradient_leads(te
     # The division by n pulls the best lag a little towards zero.
     assert found["xcorr_lag"] == pytest.approx(delay, abs=1)
     assert found["xcorr"] == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("test_every", [1, 10])
+def test_the_largest_lag_is_in_steps_whatever_the_cadence(test_every):
+    """A delay of 300 is out of reach of 200 steps, within reach of 400."""
+    trace = make_trace(
+        make_spec(steps=3000, test_every=test_every),
+        grad_norm=rise(1500),
+        test_metric=rise(1800),
+    )
+    for max_lag, lag in ((200, 200), (400, 300)):
+        settings = replace(ANALYSIS.transitions, max_lag=max_lag)
+        found = transitions(trace, settings, onsets(trace, ANALYSIS.onset))
+        assert found["xcorr_lag"] == pytest.approx(lag, abs=1)
+
+
+def test_pearson_is_of_the_unsmoothed_signals_at_the_evaluated_steps():
+    rng = np.random.default_rng(6)
+    norm, metric = rng.random((2, 3001), np.float32)
+    trace = make_trace(make_spec(steps=3000, test_every=10), grad_norm=norm, test_metric=metric)
+    # The last state was evaluated, and no update was made from it.
+    expected = np.corrcoef(norm[:3000:10], metric[:3000:10])[0, 1]
+    assert measure(trace)["pearson_r"] == pytest.approx(expected)
 
 
 def test_cross_correlation_against_the_definition():
@@ -229,7 +252,7 @@ def test_hardly_any_rows(n_rows, test_every, stopped):
         grad_norm=rng.random(n_rows),
         test_metric=rng.random(n_rows),
     )
-    table = transitions_table([trace], SETTINGS, ONSET)
+    table = transitions_table([trace])
     assert len(table) == 1
     last = table["last_step"][0]
     assert last == n_rows - 1 if n_rows else pd.isna(last)
@@ -240,9 +263,8 @@ def test_table_of_a_panel():
         make_trace(make_spec(steps=3000, seed=seed), grad_norm=bump(peak), test_metric=rise(1500))
         for seed, peak in ((3, 700), (4, 800))
     ]
-    table = transitions_table(iter(traces), SETTINGS, ONSET)
+    table = transitions_table(iter(traces))
     assert table["seed"].tolist() == [3, 4]
     assert table["grad_peak_step"].tolist() == pytest.approx([700, 800], abs=2)
     assert table["lag_1"].notna().all()
-    pd.testing.assert_frame_equal(conform(table, "transitions"), table)
-    assert len(transitions_table([], SETTINGS, ONSET)) == 0
+    assert len(transitions_table([])) == 0

@@ -11,18 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokscope.data.trace import read_trace
-from grokscope.report.checks import (
-    Check,
-    agrees,
-    check_tables,
-    failures,
-    outcome,
-    read_html,
-    recompute_all,
-)
+from grokscope.data.trace_reader import read_trace
+from grokscope.report.checks.check import Check, failures, outcome
+from grokscope.report.checks.page import agrees, read_html
+from grokscope.report.checks.recompute import recompute
+from grokscope.report.checks.tables import check_tables
 from synthetic import make_trace, write
-from synthetic_results import PUBLISHED, Results, make_results
+from synthetic_results import PUBLISHED, Results, make_results, studies_of
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +87,16 @@ def double_row(table: str) -> Callable[[Results], None]:
         (set_cell("variants", "warm_up", 77), "variants recomputed", "warm_up of"),
         (set_cell("variants", "alarms", "77"), "variants recomputed", "alarms of"),
         (set_cell("alarms", "peak", 77), "alarms recomputed", "peak of"),
-        (set_cell("multiverse", "measured", 7.7), "multiverse recomputed", "measured of claim"),
+        (
+            set_cell("multiverse", "measured", 7.7),
+            "multiverse recomputed",
+            "measured of study=gai",
+        ),
+        (set_cell("multiverse", "supports", None), "multiverse recomputed", "supports of"),
+        (set_cell("claims", "verdict", "holds"), "claims recomputed", "verdict of study=lead_lag"),
+        (set_cell("claims", "measured", 7.7), "claims recomputed", "measured of"),
+        (set_cell("claims", "reason", "because"), "claims recomputed", "reason of"),
+        (drop_row("claims"), "claims recomputed", "is missing"),
         (drop_row("chance"), "chance recomputed", "is missing"),
         (double_row("evaluation"), "evaluation recomputed", "is in the table twice"),
         (set_cell("runs", "seed", 12345), "present once", "run not in the grid: study=lead_lag"),
@@ -140,12 +144,58 @@ def test_a_trace_that_was_changed_disagrees_with_the_tables(
     frame["grad_norm"] = np.roll(frame["grad_norm"], 50)
     path = write(replace(trace, frame=frame), tmp_path)
     specs = {key: results.specs[key]}
-    settings = results.config["analysis"]
-    made = recompute_all({key: path}, specs, settings, PUBLISHED).tables
+    config, studies = results.config, studies_of(results.config)[:1]
+    made = recompute({key: path}, specs, config.analysis, studies, PUBLISHED)
     checks = check_tables(results.tables, made, specs)
     problems = {check.name: " ".join(check.problems) for check in checks}
     for table, column in (("transitions", "grad_peak_step"), ("evaluation", "n_alarms")):
         assert f"{table}: {column} of " in problems[f"{table} recomputed from the traces"]
+
+
+def test_only_the_study_of_a_lost_trace_is_not_compared(results: Results, tmp_path: Path) -> None:
+    """Its evaluation and claims cannot be made; those of the other studies can."""
+    lost = next(key for key in results.paths if key.study == "phase_diagram")
+    results.paths[lost] = tmp_path / "nowhere.parquet"
+    for name, column in (("evaluation", "n_hits"), ("claims", "n")):
+        table = results.tables[name]
+        table.loc[table["study"].isin(["phase_diagram", "gai"]), column] = 777
+    problems = results.problems()
+    for name in ("evaluation", "claims"):
+        texts = problems[f"{name} recomputed from the traces"]
+        assert texts
+        assert all("study=gai" in text for text in texts)
+    assert "summaries recomputed" not in problems or not any(
+        "training" in text for text in problems["summaries recomputed"]
+    )
+
+
+def test_the_result_does_not_depend_on_the_number_of_processes(original: Results) -> None:
+    analysis, studies = original.config.analysis, studies_of(original.config)
+    made = recompute(original.paths, original.specs, analysis, studies, PUBLISHED, workers=2)
+    assert list(made.tables) == list(original.recomputed.tables)
+    for name, table in made.tables.items():
+        pd.testing.assert_frame_equal(table, original.recomputed.tables[name], check_exact=True)
+    assert made.environments == original.recomputed.environments
+    assert made.complete == set(original.config.studies)
+    assert made.reading.n_checked == len(original.specs)
+
+
+def test_a_column_that_only_one_of_the_tables_has_is_named(results: Results) -> None:
+    results.tables["runs"] = results.tables["runs"].drop(columns="device")
+    results.tables["rank"]["extra"] = 1
+    problems = results.problems_of_tables()
+    assert problems["runs recomputed from the traces"] == ["runs: no column device"]
+    assert "column extra is in the table" in problems["rank recomputed from the traces"][0]
+    results.tables["phases"]["p"] = 23
+    problems = results.problems_of_tables()
+    assert "every run of the grid is present once" in problems
+
+
+def test_text_that_reads_like_a_null_is_text(results: Results, tmp_path: Path) -> None:
+    results.tables["runs"]["device"] = ["nan", "None", *["cpu"] * (len(results.specs) - 2)]
+    results.csv["runs"] = tmp_path / "runs.csv"
+    results.tables["runs"].to_csv(results.csv["runs"], index=False)
+    assert results.problems_of_files() == {}
 
 
 def test_a_csv_file_that_differs_is_named(results: Results, tmp_path: Path) -> None:
@@ -197,10 +247,10 @@ def test_a_number_changed_in_the_page_is_named(results: Results, field: str) -> 
 def test_a_claim_missing_or_changed_in_the_page_is_named(results: Results) -> None:
     name = "numbers of report.html agree with the tables"
     html = results.html
-    results.html = html.replace('data-claim="GAI2"', 'data-claim="GAI99"')
+    results.html = html.replace("study=gai,claim=GAI2", "study=gai,claim=GAI99")
     texts = results.problems_of_files()[name]
     assert any("claim=GAI99" in text and "no table" in text for text in texts)
-    assert any("claims GAI2 verdict is missing" in text for text in texts)
+    assert any("claims study=gai,claim=GAI2 verdict is missing" in text for text in texts)
     results.html = html.replace(
         'data-field="verdict" data-value="not testable',
         'data-field="verdict" data-value="holds',
@@ -223,10 +273,11 @@ def test_markdown_that_differs_is_named(results: Results) -> None:
     name = "numbers of report.md agree with the claims table"
     markdown = results.markdown
     results.markdown = markdown.replace("| not testable at this scale |", "| holds |", 1)
-    assert "verdict of LL1" in results.problems_of_files()[name][0]
+    assert "verdict of lead_lag LL1" in results.problems_of_files()[name][0]
     lines = markdown.splitlines()
-    results.markdown = "\n".join(line for line in lines if not line.startswith("| PD7 "))
-    assert results.problems_of_files()[name] == ["report.md: claim PD7 is missing"]
+    results.markdown = "\n".join(line for line in lines if "| PD7 |" not in line)
+    missing = ["report.md: claim phase_diagram PD7 is missing"]
+    assert results.problems_of_files()[name] == missing
 
 
 def test_a_failed_claim_is_no_problem(results: Results) -> None:

@@ -1,11 +1,16 @@
 """The configuration: what is accepted, and what each mistake is told."""
 
 import copy
+from dataclasses import fields
 
 import pytest
 import yaml
 
-from grokscope.runs.config import ConfigError, check_config
+from grokscope.claims.published import read_published
+from grokscope.core.schemas import read_schema
+from grokscope.runs.config import ConfigError, check_config, default_analysis
+from grokscope.runs.kinds import KINDS
+from grokscope.runs.settings import Analysis, StudySettings
 from project import CONFIGS, ROOT
 
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -26,21 +31,38 @@ def changed(path: str, value):
 def test_shipped_configs_are_accepted(path):
     config = check_config(yaml.safe_load(path.read_text()))
     # Windows after an onset must lie within the steps that a settled run goes on for.
-    gai = config["studies"]["gai"]
-    if gai["early_stop"] is not None:
-        assert gai["early_stop"]["hold_steps"] >= config["analysis"]["rank"]["after"]
-    assert all(grid["steps"] > 0 for grid in gai["grids"])
+    gai = config.studies["gai"]
+    if gai.early_stop is not None:
+        assert gai.early_stop.hold_steps >= config.analysis.rank.after
+    assert all(grid.steps > 0 for grid in gai.grids)
 
 
 GRID = "studies.gai.grids.0"
+GOOD = DEFAULT["studies"]["gai"]["grids"][0]
+SWEEP = {"kind": "phase_diagram", "grids": [GOOD]}
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("studies.gai.optimiser", "sgd", r"studies\.gai: unknown key 'optimiser'.*allowed: grids"),
+        ("studies.gai.optimiser", "sgd", r"studies\.gai: unknown key 'optimiser'.*allowed: kind"),
         ("studies.gai.test_evry", 5, r"unknown key 'test_evry' \(did you mean 'test_every'\?\)"),
-        ("studies.other", {"grids": []}, "studies: unknown key 'other'.*allowed: lead_lag, gai"),
+        (
+            "studies.other",
+            {"grids": [GOOD]},
+            r"studies\.other: missing kind \(every study has a name",
+        ),
+        (
+            "studies.gai.kind",
+            "gai",
+            r"gai\.kind: \"gai\" is not allowed; allowed: one of lead_lag",
+        ),
+        ("studies.gai.claims", "PD", r"claims: PD is not allowed for kind early_warning.*GAI or"),
+        ("studies.My Sweep", {}, 'studies: "My Sweep" is no valid name of a study; allowed'),
+        ("studies.train_runs", SWEEP, r"studies\.train_runs: is the name of a rule or file"),
+        (GRID + ".learning_rate", 0.1, r"grids\[0\]\.learning_rate: 0.1 is not allowed.*array"),
+        (GRID + ".p", [97, 1], r"grids\[0\]\.p\[1\]: 1 is not allowed; allowed: integer >= 2"),
+        ("analysis.alarms.centred", True, r"analysis\.alarms: centred was removed.*multiverse"),
         ("analysis.alarms.treshold", 3, "analysis.alarms: unknown key 'treshold'"),
         (GRID + ".seeds", [1, 2, 1], r"grids\[0\]\.seeds: \[1, 2, 1\] has 1 more than once"),
         (GRID + ".seeds", [], r"grids\[0\]\.seeds: is empty; give at least one"),
@@ -75,7 +97,7 @@ GRID = "studies.gai.grids.0"
         ("analysis.evaluation.horizons", [10, 1000], r"horizons: 10 .*above minimum_lead 10"),
         ("analysis.evaluation.primary_horizon", 7, r"primary_horizon: 7 .*one of horizons \["),
         (GRID + ".weight_decays", [1e-300], r"weight_decays: 1e-300 .*at most 24 digits"),
-        ("store", "~nobody-here/x", r"store: \"~nobody-here/x\" .*a user of this machine"),
+        ("store", "~nobody-here/x", r"store: \"~nobody-here/x\" .*home folder of an existing user"),
         ("store", "a\x00b", r"store: \"a\\u0000b\" is not allowed; allowed: printable"),
     ],
 )
@@ -117,14 +139,60 @@ def test_all_mistakes_are_told_at_once():
 
 
 def test_defaults_are_filled_in_and_nothing_else_changes():
-    config = {"studies": {"gai": {"grids": DEFAULT["studies"]["gai"]["grids"]}}}
+    sweep = {"kind": "early_warning", "grids": DEFAULT["studies"]["gai"]["grids"]}
+    config = {"studies": {"my_sweep": sweep}}
     before = copy.deepcopy(config)
     completed = check_config(config)
     assert config == before
-    assert completed["analysis"]["alarms"]["threshold"] == 3.5
-    assert completed["studies"]["gai"]["betas"] == [0.9, 0.999]
-    assert completed["studies"]["gai"]["early_stop"] is None
-    assert check_config(completed) == completed
+    assert completed.analysis.alarms.threshold == 3.5
+    study = completed.studies["my_sweep"]
+    assert (study.betas, study.early_stop, study.claims) == ((0.9, 0.999), None, None)
+    again = check_config(completed.values)
+    assert again == completed
+    assert check_config(again.values).values == completed.values
+
+
+def test_the_old_spelling_is_one_error_that_says_the_new_one():
+    config = copy.deepcopy(DEFAULT)
+    for study in config["studies"].values():
+        del study["kind"], study["claims"]
+    with pytest.raises(ConfigError, match="3 problems") as error:
+        check_config(config)
+    assert str(error.value).count("kind: early_warning") == 3
+    assert str(error.value).count("claims: GAI") == 3
+
+
+def test_defaults_of_the_analysis_are_those_of_the_schema():
+    sweep = {"kind": "phase_diagram", "grids": [GOOD]}
+    assert default_analysis() == check_config({"studies": {"my_sweep": sweep}}).analysis
+    assert default_analysis(alarms={"threshold": 4.0}).alarms.threshold == 4.0
+    with pytest.raises(ConfigError, match=r"alarms: unknown key 'treshold'"):
+        default_analysis(alarms={"treshold": 4.0})
+
+
+def test_reading_a_section_that_was_not_asked_for_is_an_error():
+    whole = default_analysis()
+    part = Analysis.from_json(whole.to_json(["alarms"]))
+    assert part.alarms == whole.alarms
+    with pytest.raises(AttributeError, match="no section 'rank'; a rule must name it"):
+        _ = part.rank
+    assert Analysis.from_json(whole.to_json()) == whole
+
+
+def test_settings_have_the_fields_of_the_schema():
+    properties = read_schema("config.schema.yaml")["properties"]["analysis"]["properties"]
+    whole = default_analysis()
+    for section, schema in properties.items():
+        assert set(vars(getattr(whole, section))) == set(schema["properties"])
+    study = read_schema("config.schema.yaml")["$defs"]["study"]["properties"]
+    assert {"name", *study} == {field.name for field in fields(StudySettings)}
+
+
+def test_claim_sets_are_those_that_were_published():
+    sets = read_published(ROOT / "workflow/report/claims.yaml")
+    assert {name: published.kind for name, published in sets.items()} == {
+        name: kind.name for kind in KINDS.values() for name in kind.claim_sets
+    }
 
 
 @pytest.mark.parametrize("config", [None, [], 7, "studies"])
@@ -135,9 +203,9 @@ def test_what_is_no_mapping(config):
 
 def test_a_negative_zero_is_zero():
     config = check_config(changed(GRID + ".weight_decays", [-0.0]))
-    assert repr(config["studies"]["gai"]["grids"][0]["weight_decays"]) == "[0.0]"
+    assert repr(config.studies["gai"].grids[0].weight_decays) == "(0.0,)"
 
 
 def test_whole_numbers_are_integers_in_paths():
     config = changed(GRID + ".depths", [2.0])
-    assert repr(check_config(config)["studies"]["gai"]["grids"][0]["depths"]) == "[2]"
+    assert repr(check_config(config).studies["gai"].grids[0].depths) == "(2,)"

@@ -93,7 +93,7 @@ def config(**others):
         "seeds": [0, 1, 2],
         "steps": 10,
     }
-    return {"studies": {"gai": {"grids": [grid], "samples": 20}}} | others
+    return {"studies": {"gai": {"kind": "early_warning", "grids": [grid], "samples": 20}}} | others
 
 
 def test_without_a_store_every_run_has_its_job():

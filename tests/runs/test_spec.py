@@ -1,5 +1,6 @@
 """Runs: expansion, keys, paths, specifications."""
 
+import copy
 import json
 from dataclasses import replace
 
@@ -7,11 +8,49 @@ import pytest
 import yaml
 
 from grokscope.runs.config import check_config
-from grokscope.runs.plan import Plan
-from grokscope.runs.spec import RunSpec, decimal_string, expand_runs, panels
+from grokscope.runs.grid import expand_runs
+from grokscope.runs.plan import Plan, TargetError
+from grokscope.runs.spec import (
+    KEY_COLUMNS,
+    RunSpec,
+    cell_columns,
+    decimal_string,
+    key_columns,
+    panels,
+    read_specs,
+)
+from grokscope.train.store import training_key
 from project import ROOT
 
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+SWEEP = {
+    "kind": "phase_diagram",
+    "grids": [
+        {
+            "tasks": ["modular_addition"],
+            "depths": [2],
+            "train_fractions": [0.5],
+            "weight_decays": [0.1],
+            "widths": [8],
+            "seeds": [0],
+            "steps": 10,
+        }
+    ],
+}
+
+
+def changed(**settings):
+    """The default configuration with other settings of the study gai."""
+    config = copy.deepcopy(DEFAULT)
+    config["studies"]["gai"] |= settings
+    return config
+
+
+def expanded(**grid):
+    """Runs of a study of one task whose grid has further lists."""
+    study = SWEEP | {"grids": [SWEEP["grids"][0] | grid]}
+    return expand_runs(check_config({"studies": {"my_sweep": study}}))
 
 
 @pytest.mark.parametrize(
@@ -50,12 +89,10 @@ def test_paths_and_keys_are_unique():
 
 
 def test_unused_settings_do_not_enter_the_specification():
-    config = check_config(DEFAULT)
-    before = expand_runs(config)
-    config["studies"]["gai"]["p"] = 23
-    after = expand_runs(config)
-    changed = {key.task for key in before if before[key] != after[key]}
-    assert changed == {"modular_addition"}
+    before = expand_runs(check_config(DEFAULT))
+    after = expand_runs(check_config(changed(p=23)))
+    trained_anew = {key.task for key in before if before[key] != after[key]}
+    assert trained_anew == {"modular_addition"}
 
 
 def test_specification_survives_json():
@@ -75,20 +112,75 @@ def test_a_foreign_specification_is_refused(change):
 
 
 def test_data_and_init_seeds_are_separate():
-    config = check_config(DEFAULT)
-    config["studies"]["gai"]["data_seed"] = 5
+    config = check_config(changed(data_seed=5))
     specs = [s for s in expand_runs(config).values() if s.study == "gai"]
     assert {s.data_seed for s in specs} == {5}
     assert {s.init_seed for s in specs} == {0, 1, 2}
 
 
+def test_a_varied_setting_is_part_of_key_and_path():
+    keys = list(expanded(learning_rate=[1e-3, 0.01], betas=[[0.9, 0.98], [0.9, 0.999]]))
+    assert len(keys) == 4
+    assert keys[0].path == (
+        "results/traces/my_sweep/task=modular_addition/depth=2/train_fraction=0.5"
+        "/weight_decay=0.1/width=8/learning_rate=0.001/betas=0.9,0.98/seed=0.parquet"
+    )
+    row = keys[3].row()
+    assert list(row) == key_columns(row)
+    assert list(row)[-3:] == ["learning_rate", "betas", "seed"]
+    assert (row["learning_rate"], row["betas"]) == (0.01, "0.9,0.999")
+    # What a grid does not vary is no part of the identity, as before.
+    (plain,) = expanded()
+    assert plain.settings == ()
+    assert list(plain.row()) == list(KEY_COLUMNS)
+    assert cell_columns(plain.row()) == list(KEY_COLUMNS[:-1])
+
+
+def test_a_setting_that_a_task_does_not_use_makes_one_run():
+    tasks = ["modular_addition", "s5_composition"]
+    keys = list(expanded(tasks=tasks, p=[7, 11]))
+    assert [dict(key.settings)["p"] for key in keys] == ["7", "11", "none"]
+    assert keys[2].row()["p"] is None
+    assert keys[2].path.endswith("/width=8/p=none/seed=0.parquet")
+
+
+def test_naming_a_setting_does_not_train_its_runs_again():
+    (plain,) = expanded().values()
+    (varied,) = expanded(learning_rate=[1e-3]).values()
+    assert varied.key != plain.key
+    assert varied == plain and varied.to_json() == plain.to_json()
+    assert training_key(varied, "cpu") == training_key(plain, "cpu")
+    # A job is told how its runs are named.
+    assert read_specs(f"[{varied.to_json(with_varied=True)}]")[0].key == varied.key
+
+
 def test_plan_gives_what_wildcards_name():
     plan = Plan(DEFAULT)
     key = plan.keys("gai")[0]
-    wildcards = {name: str(value) for name, value in key._asdict().items()}
+    folders = key.path.removeprefix("results/traces/gai/").rpartition("/")[0]
+    wildcards = {"study": "gai", "folders": folders, "seed": "0"}
     assert plan.run_of(wildcards) == key
     assert RunSpec.from_json(plan.specs_json([key])[1:-1]) == plan.specs[key]
-    with pytest.raises(KeyError, match="no run study=gai.*seed=999"):
+    with pytest.raises(KeyError, match="seed=999"):
         plan.run_of(wildcards | {"seed": "999"})
-    assert len(json.loads(plan.specs_json(plan.panel_of(wildcards)))) == 3
+    panel = {"study": "gai", "task": key.task, "depth": "2"}
+    assert len(json.loads(plan.specs_json(plan.panel_of(panel)))) == 3
     assert replace(plan.specs[key], seed=999).key not in plan.specs
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "my_swep",
+        "results/my_swep.png",
+        "results/figures/my_swep/effects.svg",
+        "results/studies/my_swep/runs.parquet",
+        "results/summaries/my_swep.json",
+    ],
+)
+def test_a_target_of_another_study_is_refused(target):
+    plan = Plan({"studies": {"my_sweep": SWEEP}})
+    with pytest.raises(TargetError, match=r"no study 'my_swep' \(did you mean 'my_sweep'\?\)"):
+        plan.check_targets([target], rules=["all", "my_sweep"])
+    good = target.replace("swep", "sweep")
+    plan.check_targets([good, "all", "results/report.html"], rules=["all", "my_sweep"])

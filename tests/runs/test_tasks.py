@@ -5,7 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from grokscope.runs.tasks import TASKS, make_dataset, register
+from grokscope.runs.tasks import TASKS, register
+from grokscope.train.dataset import make_dataset
 from synthetic import make_spec
 
 

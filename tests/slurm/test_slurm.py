@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from cluster import wait_for
-from grokscope.data.trace import read_trace
+from grokscope.data.trace_reader import read_trace
 from grokscope.runs.plan import STUDY_TABLES, Plan
 from grokscope.runs.spec import RunSpec
 from grokscope.train.checkpoint import Checkpoint

@@ -42,7 +42,7 @@ def test_tf32_is_another_kind_of_device(machine):
 
 def test_a_missing_device_is_an_error(machine):
     machine(False, False)
-    with pytest.raises(DeviceError, match="cuda is asked for, but torch finds none"):
+    with pytest.raises(DeviceError, match="cuda is not available to torch"):
         choose_device("cuda")
 
 

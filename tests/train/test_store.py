@@ -6,7 +6,7 @@ import time
 import pytest
 
 from grokscope import cli
-from grokscope.data.trace import TraceError, read_trace
+from grokscope.data.trace_reader import TraceError, read_trace
 from grokscope.train.store import TraceStore, content_hash, dependencies
 from synthetic import make_spec, make_trace, write
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from grokscope.data.trace import read_trace
+from grokscope.data.trace_reader import read_trace
 from grokscope.runs.jobs import estimated_seconds
 from grokscope.runs.plan import STUDY_TABLES
 from project import TINY, copy_checkout, run_tool

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grokscope.report.checks import failures
+from grokscope.report.checks.check import failures
 from grokscope.workflow.script import run
 
 

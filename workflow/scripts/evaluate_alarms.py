@@ -1,21 +1,22 @@
-"""Scores and onsets of a study to its tables of evaluations, chance and curves."""
+"""Scores, alarms and transitions of a study to its tables of the evaluation."""
 
-import json
 from functools import partial
 from typing import Any
 
 from grokscope.data.tables import read_table, write_table
-from grokscope.evaluate.study import evaluation_tables
-from grokscope.measure.detectors import read_scores
+from grokscope.evaluate.tables import evaluation_tables
+from grokscope.measure.detectors.scores import read_scores
+from grokscope.runs.settings import Analysis
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Read scores and onsets, write how the detectors did."""
+    """Evaluate every detector, write one table each of scores, chance and curves."""
     tables = evaluation_tables(
         partial(read_scores, snakemake.input.scores),
+        read_table(snakemake.input.alarms, "alarms"),
         read_table(snakemake.input.transitions, "transitions"),
-        json.loads(snakemake.params.settings),
+        Analysis.from_json(snakemake.params.settings),
     )
     for name, table in tables.items():
         write_table(table, snakemake.output[name], name)

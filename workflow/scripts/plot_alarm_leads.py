@@ -1,19 +1,20 @@
-"""The alarms and transitions tables to the leads of the gai alarms."""
+"""The alarms and transitions tables to the leads of the GAI's alarms."""
 
 from typing import Any
 
-from grokscope.data.tables import read_table
 from grokscope.figures import style
-from grokscope.figures.gai import alarm_leads
-from grokscope.figures.selection import of_study
+from grokscope.figures.alarm_leads import alarm_leads
+from grokscope.figures.published import published_values
+from grokscope.figures.selection import read_runs
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Read the tables, draw the rows of the study."""
-    alarms = of_study(read_table(snakemake.input.alarms, "alarms"), "gai")
-    transitions = of_study(read_table(snakemake.input.transitions, "transitions"), "gai")
-    figure = alarm_leads(alarms, transitions)
+    """Read the tables and the published values, draw."""
+    alarms = read_runs(snakemake.input.alarms, "alarms")
+    transitions = read_runs(snakemake.input.transitions, "transitions")
+    published = published_values(snakemake.input.published, snakemake.params.claims)
+    figure = alarm_leads(alarms, transitions, published)
     style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

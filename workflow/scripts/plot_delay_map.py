@@ -2,17 +2,15 @@
 
 from typing import Any
 
-from grokscope.data.tables import read_table
 from grokscope.figures import style
-from grokscope.figures.phase_diagram import delay_map
-from grokscope.figures.selection import of_study
+from grokscope.figures.delay_map import delay_map
+from grokscope.figures.selection import read_runs
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Read the table, draw the rows of the study."""
-    phases = read_table(snakemake.input.phases, "phases")
-    figure = delay_map(of_study(phases, "phase_diagram"))
+    """Read the table, draw."""
+    figure = delay_map(read_runs(snakemake.input.phases, "phases"))
     style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

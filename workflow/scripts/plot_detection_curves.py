@@ -4,15 +4,15 @@ from typing import Any
 
 from grokscope.data.tables import read_table
 from grokscope.figures import style
-from grokscope.figures.evidence import detection_curves
+from grokscope.figures.detection_curves import detection_curves
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Read the two tables, draw the rows of the study gai."""
+    """Read the two tables, draw."""
     curves = read_table(snakemake.input.curves, "curves")
     chance = read_table(snakemake.input.chance, "chance")
-    figure = detection_curves(curves[curves["study"] == "gai"], chance[chance["study"] == "gai"])
+    figure = detection_curves(curves, chance)
     style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

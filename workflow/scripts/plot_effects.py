@@ -1,20 +1,19 @@
 """The phases table to the share of runs that generalise."""
 
-import json
 from typing import Any
 
-from grokscope.data.tables import read_table
 from grokscope.figures import style
-from grokscope.figures.phase_diagram import effects
-from grokscope.figures.selection import of_study
+from grokscope.figures.effects import effects
+from grokscope.figures.selection import read_runs
+from grokscope.runs.settings import Analysis
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Read the table, draw the rows of the study."""
-    phases = read_table(snakemake.input.phases, "phases")
-    settings = json.loads(snakemake.params.settings)
-    figure = effects(of_study(phases, "phase_diagram"), settings["evaluation"]["confidence"])
+    """Read the table, draw."""
+    analysis = Analysis.from_json(snakemake.params.settings)
+    phases = read_runs(snakemake.input.phases, "phases")
+    figure = effects(phases, analysis.evaluation.confidence)
     style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from grokscope.data.tables import read_table
-from grokscope.data.trace import read_trace
+from grokscope.data.trace_reader import read_trace
 from grokscope.figures import style
-from grokscope.figures.phase_diagram import choose_examples, example_curves
-from grokscope.figures.selection import find_trace, key_of, of_study
+from grokscope.figures.example_curves import choose_examples, example_curves
+from grokscope.figures.selection import find_trace, key_of, read_runs
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
     """Choose the runs, read their traces only, draw."""
-    phases = of_study(read_table(snakemake.input.phases, "phases"), "phase_diagram")
+    phases = read_runs(snakemake.input.phases, "phases")
     traces = {
         phase: read_trace(find_trace(snakemake.input.traces, key_of(row)))
         for phase, row in choose_examples(phases).items()

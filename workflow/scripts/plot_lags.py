@@ -1,18 +1,19 @@
-"""The transitions table to the lags of the lead_lag runs."""
+"""The transitions table and the published values to the lags of all runs."""
 
 from typing import Any
 
-from grokscope.data.tables import read_table
 from grokscope.figures import style
-from grokscope.figures.lead_lag import lags
-from grokscope.figures.selection import of_study
+from grokscope.figures.lags import lags
+from grokscope.figures.published import published_values
+from grokscope.figures.selection import read_runs
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Read the table, draw the rows of the study."""
-    transitions = read_table(snakemake.input.transitions, "transitions")
-    figure = lags(of_study(transitions, "lead_lag"))
+    """Read the table and the published values, draw."""
+    transitions = read_runs(snakemake.input.transitions, "transitions")
+    published = published_values(snakemake.input.published, snakemake.params.claims)
+    figure = lags(transitions, published)
     style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

@@ -2,17 +2,15 @@
 
 from typing import Any
 
-from grokscope.data.tables import read_table
 from grokscope.figures import style
 from grokscope.figures.phase_diagram import phase_diagram
-from grokscope.figures.selection import of_study
+from grokscope.figures.selection import read_runs
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Read the table, draw the rows of the study."""
-    phases = read_table(snakemake.input.phases, "phases")
-    figure = phase_diagram(of_study(phases, "phase_diagram"))
+    """Read the table, draw."""
+    figure = phase_diagram(read_runs(snakemake.input.phases, "phases"))
     style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from grokscope.data.tables import read_table
-from grokscope.data.trace import read_trace
+from grokscope.data.trace_reader import read_trace
 from grokscope.figures import style
-from grokscope.figures.gai import rank_at_onset
-from grokscope.figures.selection import of_study
+from grokscope.figures.published import published_values
+from grokscope.figures.rank_at_onset import rank_at_onset
+from grokscope.figures.selection import read_runs
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
     """Read the table and, one after the other, the traces; draw."""
-    rank = of_study(read_table(snakemake.input.rank, "rank"), "gai")
-    figure = rank_at_onset((read_trace(path) for path in snakemake.input.traces), rank)
+    rank = read_runs(snakemake.input.rank, "rank")
+    published = published_values(snakemake.input.published, snakemake.params.claims)
+    traces = (read_trace(path) for path in snakemake.input.traces)
+    figure = rank_at_onset(traces, rank, published)
     style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

@@ -1,23 +1,20 @@
-"""The multiverse table to the numbers of each claim under every analysis choice."""
+"""The multiverse table to each headline number under every analysis choice."""
 
 from typing import Any
 
-from grokscope.claims import read_published
 from grokscope.data.tables import read_table
 from grokscope.figures import style
-from grokscope.figures.multiverse import specification_curves
+from grokscope.figures.published import published_values
+from grokscope.figures.specification_curves import specification_curves
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Read the table and the published values, draw all claims."""
-    published = {
-        entry["id"]: entry["values"] for entry in read_published(snakemake.input.published)
-    }
+    """Read the table and the published values, draw."""
     multiverse = read_table(snakemake.input.multiverse, "multiverse")
-    style.save(
-        specification_curves(multiverse, published), snakemake.output.png, snakemake.output.svg
-    )
+    published = published_values(snakemake.input.published, snakemake.params.claims)
+    figure = specification_curves(multiverse, published)
+    style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Traces to the weight norms of the lead_lag runs."""
+"""Traces to the weight norms of all runs."""
 
 from typing import Any
 
-from grokscope.data.trace import read_trace
+from grokscope.data.trace_reader import read_trace
 from grokscope.figures import style
-from grokscope.figures.lead_lag import weight_norms
+from grokscope.figures.weight_norms import weight_norms
 from grokscope.workflow.script import run
 
 

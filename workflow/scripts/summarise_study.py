@@ -1,24 +1,28 @@
-"""Tables and traces of a study to its summary."""
+"""Tables of a study to its summary."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from grokscope.core.files import replacing
 from grokscope.data.tables import read_table
-from grokscope.data.trace import read_trace
-from grokscope.report.summary import analysis_environment, study_facts, training_environment
+from grokscope.measure.summary import merge_environments
+from grokscope.report.summary import analysis_environment, study_facts
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Read the tables and the traces' metadata, write one JSON file."""
+    """Read the tables and what trained the panels, write one JSON file."""
     tables = {
         name: read_table(snakemake.input[name], name)
         for name in ("runs", "transitions", "phases", "claims")
     }
-    infos = (read_trace(path, columns=["step"]).info for path in snakemake.input.traces)
+    environments = [
+        json.loads(Path(path).read_text(encoding="utf-8"))
+        for path in snakemake.input.environments
+    ]
     summary = study_facts(snakemake.wildcards.study, tables) | {
-        "training": training_environment(infos),
+        "training": merge_environments(environments),
         "analysis": analysis_environment(),
     }
     text = json.dumps(summary, indent=2, allow_nan=False)

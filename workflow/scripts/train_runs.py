@@ -1,12 +1,11 @@
 """Train the runs of a job and keep their traces, or take traces from the store."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from grokscope.data.trace import write_trace
-from grokscope.runs.spec import RunKey, RunSpec
+from grokscope.data.trace_writer import write_trace
+from grokscope.runs.spec import RunKey, RunSpec, read_specs
 from grokscope.train.checkpoint import Checkpoint
 from grokscope.train.devices import choose_device
 from grokscope.train.store import TraceStore, training_key
@@ -75,9 +74,7 @@ def train(
 
 
 def main(snakemake: Any) -> None:
-    specs = [
-        RunSpec.from_json(json.dumps(values)) for values in json.loads(snakemake.params.specs)
-    ]
+    specs = read_specs(snakemake.params.specs)
     paths = dict(zip([spec.key for spec in specs], snakemake.output, strict=True))
     # Not parameters: another store or device is no reason to train again.
     root, checkpoint_seconds = (snakemake.config[k] for k in ("store", "checkpoint_seconds"))

@@ -4,26 +4,33 @@ import json
 from pathlib import Path
 from typing import Any
 
-from grokscope.claims import read_published
+from grokscope.claims.published import read_published
 from grokscope.core.files import replacing
-from grokscope.data.tables import read_table, table_names
-from grokscope.report.checks import outcome, validate
-from grokscope.runs.spec import RunSpec
+from grokscope.data.tables import read_table, read_tables, table_names
+from grokscope.report.checks.check import outcome
+from grokscope.report.checks.validate import validate
+from grokscope.report.studies import read_studies
+from grokscope.runs.settings import Analysis
+from grokscope.runs.spec import read_specs
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
     """Check all results, write one JSON file."""
     files = snakemake.input
-    specs = [RunSpec.from_json(json.dumps(spec)) for spec in json.loads(snakemake.params.specs)]
-    # The variants of runs are no result table, and only one study has them.
-    given = [name for name in table_names() if files.get(name)]
+    specs = read_specs(snakemake.params.specs)
+    results = [name for name in table_names() if name != "variants"]
+    tables = {name: read_table(files[name], name) for name in results}
+    # The variants of runs are no result table, and only some kinds of study have them.
+    if variants := files.get("variants"):
+        tables["variants"] = read_tables(variants, "variants")
     checks = validate(
-        tables={name: read_table(files[name], name) for name in given},
-        csv={name: Path(files[f"{name}_csv"]) for name in given if name != "variants"},
+        tables=tables,
+        csv={name: Path(files[f"{name}_csv"]) for name in results},
         traces={spec.key: Path(path) for spec, path in zip(specs, files.traces, strict=True)},
         specs={spec.key: spec for spec in specs},
-        settings=json.loads(snakemake.params.settings),
+        analysis=Analysis.from_json(snakemake.params.settings),
+        studies=read_studies(snakemake.params.studies),
         published=read_published(files.published),
         summaries={
             Path(path).stem: json.loads(Path(path).read_text(encoding="utf-8"))
@@ -31,6 +38,7 @@ def main(snakemake: Any) -> None:
         },
         html=Path(files.html).read_text(encoding="utf-8"),
         markdown=Path(files.md).read_text(encoding="utf-8"),
+        workers=snakemake.threads,
     )
     text = json.dumps(outcome(checks), indent=2, allow_nan=False)
     with replacing(snakemake.output.validation) as temporary:

@@ -1,21 +1,21 @@
-"""Traces of a panel to their alarms under every combination of analysis choices."""
+"""Traces of a panel to its alarms under every analysis choice."""
 
-import json
 from typing import Any
 
 from grokscope.data.tables import write_table
-from grokscope.data.trace import read_traces
+from grokscope.data.trace_reader import read_traces
 from grokscope.measure.variants import variants_table
+from grokscope.runs.settings import Analysis
+from grokscope.runs.spec import read_specs
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
     """Read the traces of the panel, write its table."""
-    traces = read_traces(snakemake.input.traces, snakemake.params.specs)
-    table = variants_table(traces, json.loads(snakemake.params.settings))
+    traces = read_traces(snakemake.input.traces, read_specs(snakemake.params.specs))
+    table = variants_table(traces, Analysis.from_json(snakemake.params.settings))
     write_table(table, snakemake.output.table, "variants")
 
 
 if __name__ == "__main__":
-    # The preamble that Snakemake puts before a script defines the name.
-    run(main, snakemake)  # type: ignore[name-defined]
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.

@@ -4,14 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from grokscope.claims import read_published
+from grokscope.claims.published import read_published
 from grokscope.core.files import replacing
 from grokscope.data.tables import read_table
-from grokscope.report.page import render_html, render_markdown, report_context
+from grokscope.report.page import TABLES, render_html, render_markdown, report_context
+from grokscope.report.studies import read_studies
 from grokscope.workflow.script import run
-
-OF_RUNS = ("runs", "transitions", "alarms", "rank", "phases")
-TABLES = (*OF_RUNS, "evaluation", "chance", "multiverse", "claims")
 
 
 def main(snakemake: Any) -> None:
@@ -19,6 +17,7 @@ def main(snakemake: Any) -> None:
     files = snakemake.input
     context = report_context(
         tables={name: read_table(files[name], name) for name in TABLES},
+        studies=read_studies(snakemake.params.studies),
         published=read_published(files.published),
         summaries={
             Path(path).stem: json.loads(Path(path).read_text(encoding="utf-8"))

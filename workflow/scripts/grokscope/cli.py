@@ -1,4 +1,4 @@
-"""The command ``grokscope``: the trace store, listed, verified and pruned."""
+"""The command ``grokscope``: list, verify and prune the trace store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from grokscope.data.trace import TraceError
+from grokscope.data.trace_reader import TraceError
 from grokscope.runs.config import default_of
 from grokscope.train.store import TraceStore
 
@@ -60,9 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listing = actions.add_parser("list", help="every trace: size, last use, run")
     listing.set_defaults(action=_list)
     verify = actions.add_parser("verify", help="check content, schema and specification of all")
-    verify.add_argument("--delete", action="store_true", help="delete what is bad")
+    verify.add_argument("--delete", action="store_true", help="delete invalid traces")
     verify.set_defaults(action=_verify)
-    prune = actions.add_parser("prune", help="delete what was not used for some days")
+    prune = actions.add_parser("prune", help="delete traces not used for a number of days")
     prune.add_argument("--days", type=float, required=True)
     prune.set_defaults(action=_prune)
     options = parser.parse_args(arguments)

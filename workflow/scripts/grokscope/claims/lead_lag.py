@@ -1,6 +1,6 @@
 """LL1-LL5: gradient-norm peaks precede generalisation (Du & Ji 2026).
 
-Input: :class:`grokscope.claims.registry.Evidence`. Output: a finding a claim.
+Input: :class:`grokscope.claims.evidence.Evidence`. Output: one finding per claim.
 """
 
 from __future__ import annotations
@@ -8,25 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from grokscope.claims.registry import (
-    CELL,
-    Cell,
-    Evidence,
-    Finding,
-    NotTestable,
-    Scale,
-    Values,
-    claim,
-    groups,
-    share_text,
-    span_text,
-    steps_text,
-)
+from grokscope.claims.evidence import Evidence
+from grokscope.claims.registry import Finding, NotTestable, Scale, Values, claim
+from grokscope.claims.rows import groups
+from grokscope.core.formatting import number, span, steps
 from grokscope.evaluate.statistics import Interval, Rows, spearman
+from grokscope.runs.spec import KEY_COLUMNS, cell_columns
+
+Cell = tuple[Any, ...]
 
 PRIMARY = Scale(
     sizes={"modular_addition": 97**2},
@@ -44,7 +38,7 @@ CONTROL = replace(PRIMARY, sizes={"sine_regression": 2000})
 
 def _lead_lag(evidence: Evidence, scale: Scale, quantity: str) -> pd.DataFrame:
     """Runs of the study at a scale in which a quantity is defined, as floats."""
-    rows = scale.select(evidence.of("transitions", "lead_lag"))
+    rows = scale.select(evidence.of("transitions"))
     rows = pd.DataFrame(rows[rows[quantity].notna()]).reset_index(drop=True)
     if rows.empty:
         raise NotTestable(f"No run has a {quantity.replace('_', ' ')}.")
@@ -61,25 +55,26 @@ def _primary(evidence: Evidence, quantity: str, scale: Scale = PRIMARY) -> pd.Da
 
 def _undefined(evidence: Evidence, scale: Scale, quantity: str) -> str:
     """Sentence on the runs that lack the quantity; empty if none does."""
-    rows = scale.select(evidence.of("transitions", "lead_lag"))
+    rows = scale.select(evidence.of("transitions"))
     lacking = int(rows[quantity].isna().sum())
     if not lacking:
         return ""
     return f" In {lacking} of {len(rows)} runs it is undefined (a signal that never changes)."
 
 
-def _by_cell(rows: pd.DataFrame, quantity: str) -> dict[Cell, float]:
-    """Mean of the quantity in each cell, by ascending train fraction."""
-    means = {cell: float(group[quantity].mean()) for cell, group in groups(rows, CELL)}
-    return dict(sorted(means.items(), key=lambda item: _fraction(item[0])))
+def _cells(rows: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
+    """Runs of each cell, by ascending train fraction."""
+    cells = dict(groups(rows, cell_columns(rows.columns)))
+    return dict(sorted(cells.items(), key=lambda item: _fraction(item[0])))
+
+
+def _means(cells: Mapping[Cell, pd.DataFrame], quantity: str) -> dict[Cell, float]:
+    """Mean of the quantity in each cell."""
+    return {cell: float(group[quantity].mean()) for cell, group in cells.items()}
 
 
 def _fraction(cell: Cell) -> float:
-    return float(cell[CELL.index("train_fraction")])
-
-
-def _in_cell(rows: pd.DataFrame, cell: Cell) -> pd.DataFrame:
-    return rows[(rows[CELL] == list(cell)).all(axis=1)].reset_index(drop=True)
+    return float(cell[KEY_COLUMNS.index("train_fraction")])
 
 
 def _mean_interval(evidence: Evidence, rows: pd.DataFrame, quantity: str) -> Interval:
@@ -111,10 +106,12 @@ def _over_seeds(
     if rows["max_steps"].nunique() < 2:
         return ""
     parts = []
-    for cell, mean in _by_cell(rows, quantity).items():
-        interval = _mean_interval(evidence, _in_cell(rows, cell), quantity)
+    for cell, group in _cells(rows).items():
+        mean, interval = float(group[quantity].mean()), _mean_interval(evidence, group, quantity)
         if interval.low is not None:
-            parts.append(f"{show(mean)} ({span_text(interval, show)}) at {_fraction(cell):g}")
+            parts.append(
+                f"{show(mean)} ({span(interval.low, interval.high, show)}) at {_fraction(cell):g}"
+            )
     seeds = rows["seed"].nunique()
     text = f" Over {seeds} seeds, those of fewer steps included, the means are "
     return f"{text}{', '.join(parts)}." if parts else ""
@@ -131,7 +128,7 @@ def _turns(rows: pd.DataFrame) -> str:
     text = f" The test metric at the steepest slope is {at}." if at else ""
     if onset.empty:
         return f"{text} No run reaches an onset: all {censored} onset-based lags are censored."
-    text += f" Onset-based lags: {', '.join(steps_text(lag) for lag in sorted(onset))} steps"
+    text += f" Onset-based lags: {', '.join(steps(lag) for lag in sorted(onset))} steps"
     return f"{text}; {censored} of {len(rows)} runs are censored (no onset in their steps)."
 
 
@@ -146,8 +143,9 @@ def _boundary(rows: pd.DataFrame) -> str:
 def primary_lag(evidence: Evidence, values: Values) -> Finding:
     """LL1: lag > 0 in every primary run."""
     rows = _primary(evidence, "lag")
-    means = _by_cell(rows, "lag")
-    smallest = _in_cell(rows, min(means, key=means.__getitem__))
+    cells = _cells(rows)
+    means = _means(cells, "lag")
+    smallest = cells[min(means, key=means.__getitem__)]
     positive = int((rows["lag"] > 0).sum())
     return Finding(
         measured=float(min(means.values())),
@@ -156,8 +154,8 @@ def primary_lag(evidence: Evidence, values: Values) -> Finding:
         seeds=rows["seed"].nunique(),
         holds=positive == len(rows),
         reason=f"The lag is positive in {positive} of {len(rows)} primary runs: "
-        f"{_each(means, steps_text, values['lag'])}."
-        + _over_seeds(evidence, PRIMARY, "lag", steps_text)
+        f"{_each(means, steps, values['lag'])}."
+        + _over_seeds(evidence, PRIMARY, "lag", steps)
         + _undefined(evidence, PRIMARY, "lag")
         + _boundary(rows)
         + _turns(rows),
@@ -168,11 +166,12 @@ def primary_lag(evidence: Evidence, values: Values) -> Finding:
 def replicated_lag(evidence: Evidence, values: Values) -> Finding:
     """LL2: mean lag > 0 at every fraction, and every seed's."""
     rows = _lead_lag(evidence, REPLICATION, "replication_lag")
-    means = _by_cell(rows, "replication_lag")
-    smallest = _in_cell(rows, min(means, key=means.__getitem__))
+    cells = _cells(rows)
+    means = _means(cells, "replication_lag")
+    smallest = cells[min(means, key=means.__getitem__)]
     parts = []
     for cell, mean in means.items():
-        lags = _in_cell(rows, cell)["replication_lag"]
+        lags = cells[cell]["replication_lag"]
         spread = f" ± {lags.std():.1f}" if len(lags) > 1 else ""
         name = f"{_fraction(cell):g}"
         text = f"{mean:.1f}{spread} ({lags.min():.0f} to {lags.max():.0f}) at {name}"
@@ -183,7 +182,7 @@ def replicated_lag(evidence: Evidence, values: Values) -> Finding:
             )
         parts.append(text)
     positive = int((rows["replication_lag"] > 0).sum())
-    fewest = min(group["seed"].nunique() for _, group in groups(rows, CELL))
+    fewest = min(group["seed"].nunique() for group in cells.values())
     return Finding(
         measured=float(min(means.values())),
         interval=_mean_interval(evidence, smallest, "replication_lag"),
@@ -206,8 +205,9 @@ def replicated_lag(evidence: Evidence, values: Values) -> Finding:
 def control_lag(evidence: Evidence, values: Values) -> Finding:
     """LL3: lag <= 0 in the regression control."""
     rows = _primary(evidence, "lag", CONTROL)
-    means = _by_cell(rows, "lag")
-    largest = _in_cell(rows, max(means, key=means.__getitem__))
+    cells = _cells(rows)
+    means = _means(cells, "lag")
+    largest = cells[max(means, key=means.__getitem__)]
     negative = int((rows["lag"] <= 0).sum())
     boundary = _boundary(rows)
     if boundary:
@@ -219,8 +219,8 @@ def control_lag(evidence: Evidence, values: Values) -> Finding:
         seeds=rows["seed"].nunique(),
         holds=negative == len(rows),
         reason=f"The lag is zero or negative in {negative} of {len(rows)} control runs: "
-        f"{_each(means, steps_text, values['lag'])}."
-        + _over_seeds(evidence, CONTROL, "lag", steps_text)
+        f"{_each(means, steps, values['lag'])}."
+        + _over_seeds(evidence, CONTROL, "lag", steps)
         + _undefined(evidence, CONTROL, "lag")
         + boundary,
     )
@@ -230,8 +230,9 @@ def control_lag(evidence: Evidence, values: Values) -> Finding:
 def anticorrelation(evidence: Evidence, values: Values) -> Finding:
     """LL4: r in the published range, which is rounded to two decimals."""
     rows = _primary(evidence, "pearson_r")
-    means = _by_cell(rows, "pearson_r")
-    weakest = _in_cell(rows, max(means, key=means.__getitem__))
+    cells = _cells(rows)
+    means = _means(cells, "pearson_r")
+    weakest = cells[max(means, key=means.__getitem__)]
     rounded = rows["pearson_r"].round(2)
     inside = int(rounded.between(values["low"], values["high"]).sum())
     return Finding(
@@ -241,8 +242,8 @@ def anticorrelation(evidence: Evidence, values: Values) -> Finding:
         seeds=rows["seed"].nunique(),
         holds=inside == len(rows),
         reason=f"r, rounded to two decimals, lies in [{values['low']}, {values['high']}] in "
-        f"{inside} of {len(rows)} primary runs: {_each(means, share_text, values['r'])}."
-        + _over_seeds(evidence, PRIMARY, "pearson_r", share_text)
+        f"{inside} of {len(rows)} primary runs: {_each(means, number, values['r'])}."
+        + _over_seeds(evidence, PRIMARY, "pearson_r", number)
         + _undefined(evidence, PRIMARY, "pearson_r"),
     )
 
@@ -250,9 +251,9 @@ def anticorrelation(evidence: Evidence, values: Values) -> Finding:
 @claim("LL5", quantity="Spearman correlation of fraction and mean lag", unit="r", scale=PRIMARY)
 def lag_falls(evidence: Evidence, values: Values) -> Finding:
     """LL5: the lag falls strictly with the fraction, in the primary runs and in the means."""
-    primary = _by_cell(_primary(evidence, "lag"), "lag")
+    primary = _means(_cells(_primary(evidence, "lag")), "lag")
     rows = _lead_lag(evidence, ANY_SEEDS, "replication_lag")
-    means = _by_cell(rows, "replication_lag")
+    means = _means(_cells(rows), "replication_lag")
     if len(means) < 2:
         raise NotTestable("A fall needs at least two train fractions.")
     fraction = rows["train_fraction"].to_numpy(float)
@@ -260,9 +261,9 @@ def lag_falls(evidence: Evidence, values: Values) -> Finding:
     levels = np.unique(fraction)
 
     def rank_correlation(index: Rows) -> float:
-        at, of = fraction[index], lag[index]
+        at, lags = fraction[index], lag[index]
         present = [level for level in levels if (at == level).any()]
-        mean = np.array([of[at == level].mean() for level in present])
+        mean = np.array([lags[at == level].mean() for level in present])
         return spearman(np.array(present), mean)
 
     everything = np.arange(len(rows))
@@ -272,7 +273,7 @@ def lag_falls(evidence: Evidence, values: Values) -> Finding:
             f"A rank correlation needs three fractions and lags that differ; there are "
             f"{len(levels)} fractions."
         )
-    falls = [bool((np.diff(list(of.values())) < 0).all()) for of in (primary, means)]
+    falls = [bool((np.diff(list(found.values())) < 0).all()) for found in (primary, means)]
     verbs = ["falls" if fall else "does not fall" for fall in falls]
     seeds = rows["seed"].nunique()
     return Finding(
@@ -282,6 +283,6 @@ def lag_falls(evidence: Evidence, values: Values) -> Finding:
         seeds=rows["seed"].nunique(),
         holds=all(falls),
         reason=f"The mean lag over {seeds} seed(s) {verbs[1]} from each fraction to the next: "
-        f"{_each(means, steps_text, values['mean'])}. That of the primary runs {verbs[0]}: "
-        f"{_each(primary, steps_text)}.",
+        f"{_each(means, steps, values['mean'])}. That of the primary runs {verbs[0]}: "
+        f"{_each(primary, steps)}.",
     )

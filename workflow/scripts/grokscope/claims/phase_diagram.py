@@ -1,6 +1,6 @@
 """PD1-PD7: four phases over weight decay, data and width.
 
-Input: :class:`grokscope.claims.registry.Evidence`. Output: a finding a claim.
+Input: :class:`grokscope.claims.evidence.Evidence`. Output: one finding per claim.
 """
 
 from __future__ import annotations
@@ -10,19 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokscope.claims.registry import (
-    GENERALISING,
-    PHASES,
-    Evidence,
-    Finding,
-    NotTestable,
-    Scale,
-    Values,
-    claim,
-    share_text,
-    steps_text,
-)
+from grokscope.claims.evidence import Evidence
+from grokscope.claims.registry import Finding, NotTestable, Scale, Values, claim
+from grokscope.core.formatting import number, steps
 from grokscope.evaluate.statistics import NO_INTERVAL, Interval, Rows
+from grokscope.measure.phases import GENERALISING, PHASES
+
+# The published ones; a run that diverged has none of them.
+FOUR = tuple(phase for phase in PHASES if phase != "diverged")
 
 PHASE_GRID = Scale(
     sizes={"modular_addition": 97**2},
@@ -36,7 +31,7 @@ PHASE_GRID = Scale(
 
 def _phases(evidence: Evidence, **where: Any) -> pd.DataFrame:
     """Phases of the published grid (or of what there is), of some cells only."""
-    rows = PHASE_GRID.select(evidence.of("phases", "phase_diagram"))
+    rows = PHASE_GRID.select(evidence.of("phases"))
     for name, allowed in where.items():
         rows = rows[np.isclose(rows[name].to_numpy(float)[:, None], allowed).any(axis=1)]
     if rows.empty:
@@ -46,7 +41,7 @@ def _phases(evidence: Evidence, **where: Any) -> pd.DataFrame:
 
 
 def _per_seed(evidence: Evidence, rows: pd.DataFrame, flags: pd.Series) -> Interval:
-    """Interval of the mean number of flagged runs a seed."""
+    """Interval of the mean number of flagged runs per seed."""
     flag, seed = flags.to_numpy(bool), rows["seed"].to_numpy()
     counts = pd.DataFrame({"seed": np.unique(seed)})
     number = np.array([flag[seed == value].sum() for value in counts["seed"]], float)
@@ -62,8 +57,7 @@ def _equals(measured: float, interval: Interval, published: float) -> bool:
 
 def _counts(rows: pd.DataFrame) -> str:
     found = rows["phase"].value_counts()
-    names = [*PHASES, *sorted(set(found.index) - set(PHASES))]
-    return ", ".join(f"{name} {found[name]}" for name in names if name in found)
+    return ", ".join(f"{name} {found[name]}" for name in PHASES if name in found)
 
 
 def _generalises(rows: pd.DataFrame) -> pd.Series:
@@ -87,7 +81,7 @@ def little_data(evidence: Evidence, values: Values) -> Finding:
         seeds=seeds,
         holds=not general.any(),
         reason=f"{int(general.sum())} of {len(rows)} runs at train fraction 0.5 or less "
-        f"generalise ({_counts(rows)}); the best ends at a test accuracy of {share_text(best)}.",
+        f"generalise ({_counts(rows)}); the best ends at a test accuracy of {number(best)}.",
     )
 
 
@@ -117,7 +111,7 @@ def grokking_runs(evidence: Evidence, values: Values) -> Finding:
     measured, inside = float(grok.sum()) / seeds, float(moderate.sum()) / seeds
     interval = _per_seed(evidence, rows, grok)
     of_them = _per_seed(evidence, rows, moderate)
-    each = "" if seeds == 1 else f" a seed ({seeds} seeds)"
+    each = "" if seeds == 1 else f" per seed ({seeds} seeds)"
     return Finding(
         measured=measured,
         interval=interval,
@@ -125,8 +119,8 @@ def grokking_runs(evidence: Evidence, values: Values) -> Finding:
         seeds=seeds,
         holds=_equals(measured, interval, values["grokking"])
         and _equals(inside, of_them, values["moderate"]),
-        reason=f"{steps_text(measured)} of {len(rows) // seeds} runs{each} grok "
-        f"(published {values['grokking']}), {steps_text(inside)} of them at weight decay "
+        reason=f"{steps(measured)} of {len(rows) // seeds} runs{each} grok "
+        f"(published {values['grokking']}), {steps(inside)} of them at weight decay "
         f"0.001-0.1 (published {values['moderate']}). All runs: {_counts(rows)}.",
     )
 
@@ -190,8 +184,8 @@ def wide_networks(evidence: Evidence, values: Values) -> Finding:
         raise NotTestable(f"The widths there are cannot be compared: {sorted(shares)}.")
 
     def difference(index: Rows) -> float:
-        of, h = general[index], width[index]
-        return float(of[h >= 32].mean() - of[h == 16].mean())
+        flags, h = general[index], width[index]
+        return float(flags[h >= 32].mean() - flags[h == 16].mean())
 
     text = ", ".join(
         f"{int(general[width == h].sum())} of {int((width == h).sum())} at h = {h}" for h in shares
@@ -210,13 +204,13 @@ def wide_networks(evidence: Evidence, values: Values) -> Finding:
 def all_phases(evidence: Evidence, values: Values) -> Finding:
     """PD7: all four phases occur."""
     rows = _phases(evidence)
-    measured = float(len(set(rows["phase"]) & set(PHASES)))
+    measured = float(len(set(rows["phase"]) & set(FOUR)))
     return Finding(
         measured=measured,
         interval=NO_INTERVAL,
         n=len(rows),
         seeds=rows["seed"].nunique(),
-        holds=measured == len(PHASES),
+        holds=measured == len(FOUR),
         reason=f"Of the four phases {measured:.0f} occur: {_counts(rows)}. There is no interval: "
         "resampled runs can only have fewer kinds.",
     )

@@ -7,26 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-
-class BadFileError(ValueError):
-    """A file that is not what it should be; the message is one line and names it."""
-
-
-class WriteError(OSError):
-    """A file that cannot be written; the message is one line and names it."""
+from grokscope.core.errors import WriteError
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path`, moved into place if all went well, else removed.
+    """A temporary file beside `path`, moved into place on success, else removed.
 
-    The folder is made where it is missing. Safe for several writers: the last one's file stays,
-    and no reader ever sees half of one.
+    A missing folder is created. Safe with several writers: the last one's file stays, and no
+    reader ever sees half a file.
 
     Raises
     ------
     WriteError
-        If the disk is full, read-only or otherwise refuses.
+        If the file cannot be written, for example because the disk is full or read-only.
 
     >>> with replacing("table.csv") as temporary:
     ...     temporary.write_text("...")
@@ -40,7 +34,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     except WriteError:
         raise
     except OSError as error:
-        # Some libraries say what is wrong at length, and none of them where.
+        # Some libraries explain the reason at length, none names the file.
         reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
         raise WriteError(f"{path}: cannot be written: {reason}") from error
     finally:

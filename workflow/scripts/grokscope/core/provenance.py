@@ -1,10 +1,10 @@
 """Provenance: which code a result depends on, as small stamp files.
 
 Snakemake tracks a script by its file time alone and the modules it imports not at all. A
-stamp holds the hash of the syntax trees of a script and of all of ours that it imports, and
-is written only when its content changes; rules take it as input. So an edited expression
-reruns what depends on it, while a touched file, a comment, a docstring or a reverted edit
-reruns nothing.
+stamp holds the hashes of the syntax trees of a script and of all Grokscope modules that it
+imports, and is written only when its content changes; rules take it as input. So an edited
+expression reruns what depends on it, while a touched file, a comment, a docstring or a reverted
+edit reruns nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from grokscope.core.files import replacing
 
 SCRIPTS = Path(__file__).resolve().parents[2]
 _PACKAGE = "grokscope"
-# Data that a module reads and no rule names.
+# Data that a module reads without a rule naming it.
 _DATA = {
     "grokscope.data.tables": ("../schemas/tables.yaml",),
     "grokscope.figures.style": ("grokscope/figures/grokscope.mplstyle",),
@@ -45,7 +45,7 @@ def _strip_docstrings(tree: ast.AST) -> ast.AST:
 
 
 def _module_file(module: str, scripts: Path) -> Path | None:
-    """File of one of our modules or packages, None if it is neither."""
+    """File of a module or package of Grokscope; None if there is none."""
     place = scripts.joinpath(*module.split("."))
     for path in (place.with_suffix(".py"), place / "__init__.py"):
         if path.is_file():
@@ -54,7 +54,7 @@ def _module_file(module: str, scripts: Path) -> Path | None:
 
 
 def _imports(tree: ast.AST, scripts: Path) -> set[str]:
-    """Our modules that a syntax tree imports, with the packages they are in."""
+    """Modules of Grokscope that a syntax tree imports, with the packages they are in."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -74,7 +74,7 @@ def _imports(tree: ast.AST, scripts: Path) -> set[str]:
 
 @cache
 def _digest(path: Path, scripts: Path) -> tuple[str, frozenset[str]]:
-    """Hash of a file's syntax tree without docstrings, and our modules that it imports."""
+    """Hash of a file's syntax tree without docstrings, and the Grokscope modules it imports."""
     tree = _strip_docstrings(ast.parse(path.read_text(encoding="utf-8"), str(path)))
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(_imports(tree, scripts))
 
@@ -94,14 +94,14 @@ def _data_digest(path: Path) -> str:
 
 
 def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
-    """Hashes of a script, of our modules that it imports, directly or not, and of their data.
+    """Hashes of a script, of all Grokscope modules that it imports, and of the data they read.
 
     Parameters
     ----------
     script
-        Name without suffix, as ``train_run``.
+        Name without suffix, such as ``train_runs``.
     scripts
-        The folder of scripts, with the package beside them.
+        Folder of the scripts, which also holds the package.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
 
 
 def write_stamps(folder: str | os.PathLike[str], scripts: Path = SCRIPTS) -> None:
-    """Write the stamp of every script into ``folder``, where its content has changed."""
+    """Write the stamp of every script into ``folder`` if its content has changed."""
     place = Path(folder)
     for script in sorted(scripts.glob("*.py")):
         text = json.dumps(code_hashes(script.stem, scripts), indent=1) + "\n"

@@ -1,6 +1,6 @@
 """The closed schemas of config and tables, as data.
 
-In a checkout they stand in ``workflow/schemas``; an installed package carries them along.
+In a checkout they are in ``workflow/schemas``; an installed package contains a copy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def schema_path(name: str) -> Path:
 
 @cache
 def read_schema(name: str) -> dict[str, Any]:
-    """Content of a schema file; shared, not to be changed."""
+    """Content of a schema file; shared between callers, so it must not be modified."""
     content = yaml.safe_load(schema_path(name).read_text(encoding="utf-8"))
     assert isinstance(content, dict)
     return content

@@ -1,7 +1,7 @@
 """Result tables: closed schemas, one reader and one writer.
 
-The schemas stand in ``workflow/schemas/tables.yaml``; ``docs/data_dictionary.md`` is made
-from them by :func:`data_dictionary`.
+The schemas are in ``workflow/schemas/tables.yaml``; :func:`data_dictionary` makes
+``docs/data_dictionary.md`` from them.
 """
 
 from __future__ import annotations
@@ -9,22 +9,25 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from grokscope.core.errors import BadFileError
 from grokscope.core.files import replacing
 from grokscope.core.schemas import read_schema
-from grokscope.runs.spec import KEY_COLUMNS
+from grokscope.runs.spec import KEY_COLUMNS, VARIABLE
 
 _TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 _PLACEHOLDERS = {"<l>": r"\d+", "<x>": r"0?\.\d+|1\.0"}
 
 
-class TableError(ValueError):
-    """A table that does not match its schema."""
+class TableError(BadFileError):
+    """A table that does not match its schema, or a file that is not a table."""
 
 
 def _schemas() -> Mapping[str, Any]:
@@ -36,20 +39,38 @@ def table_names() -> list[str]:
     return list(_schemas()["tables"])
 
 
+@cache
 def columns_of(table: str) -> dict[str, Mapping[str, Any]]:
-    """Key columns and own columns of a table, in order, with type and description."""
+    """Key columns and other columns of a table, in order, with type and description.
+
+    Key columns of settings are ``optional``: only studies whose grids vary a setting have it.
+    """
     schema = _schemas()["tables"][table]
-    key = {name: _schemas()["key"][name] for name in schema.get("key", KEY_COLUMNS)}
+    key = {name: _schemas()["key"][name] for name in key_of(table)}
+    if "key" not in schema:
+        optional = {name: _schemas()["settings"][name] for name in VARIABLE}
+        seed = key.pop("seed")
+        key |= {name: {**entry, "optional": True} for name, entry in optional.items()}
+        key["seed"] = seed
     return cast(dict[str, Mapping[str, Any]], key | schema["columns"])
 
 
 def key_of(table: str) -> list[str]:
-    """Key columns of a table."""
+    """Key columns that are always in a table."""
     return list(_schemas()["tables"][table].get("key", KEY_COLUMNS))
 
 
+def _required(table: str) -> list[str]:
+    return [
+        name
+        for name, entry in columns_of(table).items()
+        if "<" not in name and not entry.get("optional")
+    ]
+
+
+@cache
 def _declared(table: str, column: str) -> Mapping[str, Any] | None:
-    """Declaration of a column, also where its name has a placeholder."""
+    """Declaration of a column, whose declared name may have a placeholder; None if unknown."""
     declared = columns_of(table)
     if column in declared:
         return declared[column]
@@ -70,10 +91,10 @@ def conform(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     TableError
         If a column is missing, unknown, of another type or null where it may not be.
     """
-    names = [name for name in columns_of(table) if "<" not in name]
-    missing = [name for name in names if name not in frame.columns]
+    missing = [name for name in _required(table) if name not in frame.columns]
     if missing:
         raise TableError(f"table {table}: missing columns {', '.join(missing)}")
+    names = [name for name in columns_of(table) if name in frame.columns]
     extra = [name for name in frame.columns if name not in names]
     result = {}
     for name in names + extra:
@@ -94,8 +115,7 @@ def conform(frame: pd.DataFrame, table: str) -> pd.DataFrame:
 
 def empty(table: str) -> pd.DataFrame:
     """A table without rows."""
-    names = [name for name in columns_of(table) if "<" not in name]
-    return conform(pd.DataFrame({name: [] for name in names}), table)
+    return conform(pd.DataFrame({name: [] for name in _required(table)}), table)
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]], table: str) -> pd.DataFrame:
@@ -114,13 +134,30 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], table: str) -
 
 
 def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
-    """Read a parquet table and check it against its schema."""
-    # Not pandas.read_parquet: that would parse "task=..." in the path into columns.
-    return conform(pq.ParquetFile(path).read().to_pandas(), table)
+    """Read a parquet table and check it against its schema.
+
+    Raises
+    ------
+    TableError
+        Naming the file, if it cannot be read or does not match the schema.
+    """
+    try:
+        # Not pandas.read_parquet: that would parse "task=..." in the path into columns.
+        return conform(pq.ParquetFile(path).read().to_pandas(), table)
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from None
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise TableError(f"{path}: not a readable table ({reason})") from error
+
+
+def read_tables(paths: Iterable[str | os.PathLike[str]], table: str) -> pd.DataFrame:
+    """Several parquet tables of one schema, concatenated."""
+    return concatenate([read_table(path, table) for path in paths], table)
 
 
 def concatenate(frames: Iterable[pd.DataFrame], table: str) -> pd.DataFrame:
-    """One table of many; columns that only some have (layers) are null in the others."""
+    """Tables concatenated; columns that only some have (layers) are null in the others."""
     parts = list(frames)
     full = [part for part in parts if len(part)]
     columns = list(dict.fromkeys(name for part in parts for name in part.columns))
@@ -134,10 +171,20 @@ def data_dictionary() -> str:
     lines = [
         "# Data dictionary",
         "",
-        "Made from `workflow/schemas/tables.yaml`; do not edit by hand. Tables stand in",
-        "`results/tables/` as parquet and CSV. A null is a value that was not reached, not",
-        "measured or not applicable, never zero. `<l>` stands for a layer, `<x>` for a",
-        "threshold of the config.",
+        "Made from `workflow/schemas/tables.yaml`; do not edit by hand. Tables are in",
+        "`results/tables/` as parquet and CSV. Null means not reached, not measured or not",
+        "applicable, never zero. `<l>` stands for a layer, `<x>` for a threshold of the config.",
+        "",
+        "Tables of runs begin with the key columns. Further settings that the grids of a study",
+        "vary are key columns, too, between `width` and `seed` (null where a task does not use",
+        "the setting, and in a table of several studies for those that do not vary it):",
+        "",
+        "| column | type | meaning |",
+        "|---|---|---|",
+        *(
+            f"| `{name}` | {entry['type']} | {entry['description']} |"
+            for name, entry in _schemas()["settings"].items()
+        ),
         "",
     ]
     for table in table_names():
@@ -145,6 +192,8 @@ def data_dictionary() -> str:
         lines += ["| column | type | may be null | meaning |", "|---|---|---|---|"]
         for name, entry in columns_of(table).items():
             null = "yes" if entry.get("nullable") else ""
+            if entry.get("optional"):
+                continue
             lines.append(f"| `{name}` | {entry['type']} | {null} | {entry['description']} |")
         lines.append("")
     return "\n".join(lines)

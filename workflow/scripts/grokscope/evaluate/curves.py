@@ -11,11 +11,12 @@ share of all steps at risk. A score that knows nothing has both equal. The area 
 is the probability that M is larger at an event than at a random step at risk, ties counting one
 half [1]_. Where no score is known M is below every level.
 
-Null models as in :mod:`grokscope.evaluate.nulls`, for the value that M has at the event: ``A`` a
-random step at risk of its panel, from the first full window on; ``B`` that of its own run when the
-scores from warm-up to the event are shifted circularly by a random offset; ``C`` the same step of
-a random seed of its cell, of those that reach it (itself included); ``D`` the score ``t - tau`` of
-the constant-time predictor, tau from resampled development onsets.
+Null models as in :mod:`grokscope.evaluate.nulls`, for the value that M has at the event:
+``random`` a random step at risk of its panel, from the first full window on; ``shifted`` that of
+its own run when the scores from warm-up to the event are shifted circularly by a random offset;
+``swapped`` the same step of a random seed of its cell, of those that reach it (itself included);
+``constant_time`` the score ``t - tau`` of the constant-time predictor, tau from resampled
+development onsets.
 
 References
 ----------
@@ -53,7 +54,7 @@ class Signal:
         Scores of each run's blocks, ``(n_blocks,)`` each, NaN where unknown. Block k is known
         at step ``k * resolution``.
     resolution
-        Steps a block.
+        Steps per block.
     """
 
     cohort: Cohort
@@ -130,14 +131,17 @@ class Warnings:
         return np.sort(np.concatenate([np.empty(0), *parts]))
 
     def surrogates(self, model: str, draws: int, rng: np.random.Generator) -> Floats:
-        """M at the events under null A, B or C, shape ``(draws, n_events)``."""
-        of_event = {"B": self._rotated, "C": self._of_donors}
+        """M at the events under null ``random``, ``shifted`` or ``swapped``.
+
+        Shape ``(draws, n_events)``.
+        """
+        of_event = {"shifted": self._rotated, "swapped": self._of_donors}
         if model in of_event:
             pairs = zip(self.events.tolist(), self.onset.tolist(), strict=True)
             columns = [rng.choice(of_event[model](*pair), draws) for pair in pairs]
             return np.stack(columns, 1) if columns else np.empty((draws, 0))
-        if model != "A":
-            raise ValueError(f"null model is {model!r}; one of A, B, C")
+        if model != "random":
+            raise ValueError(f"null model is {model!r}; one of random, shifted, swapped")
         panel = self.cohort.panel
         total = np.bincount(panel, np.maximum(self.risk - self.warm, 0))
         asked = np.flatnonzero(total[panel[self.events]] > 0)
@@ -196,7 +200,7 @@ def area(at_events: Floats, at_risk: Floats) -> Floats:
 
 
 def constant_areas(times: Floats, cohort: Cohort, member: Booleans, resolution: int) -> Floats:
-    """Null D: area of the score ``t - tau`` over some runs, for each draw of tau.
+    """Null ``constant_time``: area of the score ``t - tau`` over some runs, for each draw of tau.
 
     Parameters
     ----------
@@ -293,12 +297,12 @@ def curve(
     stated
         The detector's stated threshold, if it has one.
     moved, swapped
-        M at the events under nulls B and C, shape ``(draws, n_events)``.
+        M at the events under the nulls ``shifted`` and ``swapped``, shape ``(draws, n_events)``.
 
     Returns
     -------
     list of dict
-        A row a point, by falling threshold, from never to always in warning.
+        One row per point, by falling threshold, from never to always in warning.
     """
     levels = thresholds(at_events, at_risk, stated)
     warned = 1 - np.searchsorted(at_risk, levels, side="right") / len(at_risk)

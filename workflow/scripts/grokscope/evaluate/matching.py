@@ -26,22 +26,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from grokscope.runs.spec import KEY_COLUMNS
+from grokscope.measure.onsets import is_event
+from grokscope.runs.spec import cell_columns, key_columns
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 Window = tuple[int, int]
 
-KEY = list(KEY_COLUMNS)
 PANEL = ["study", "task", "depth"]
-CELL = [name for name in KEY if name != "seed"]
 RULES = ("run", "first", "every")
 
 
@@ -51,17 +50,14 @@ def floats(column: pd.Series) -> Floats:
 
 
 def codes(table: pd.DataFrame, names: list[str]) -> Integers:
-    """Code of each row's group, from 0 in the order of the groups' names."""
-    return table.groupby(names).ngroup().to_numpy().astype(np.int64)
+    """Code of each row's group, from 0 in the order of the groups' names; null is a name."""
+    return table.groupby(names, dropna=False).ngroup().to_numpy().astype(np.int64)
 
 
-def is_event(transitions: pd.DataFrame, gap: int) -> Booleans:
-    """Whether each run has a delayed onset: reached, and more than `gap` after train onset.
-
-    Shape ``(n_runs,)``. A run that never memorised, or not yet, has no event.
-    """
-    delay = floats(transitions["test_onset_step"]) - floats(transitions["train_onset_step"])
-    return delay > gap
+def run_keys(table: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Key of each row's run, with None for null, so that equal keys compare equal."""
+    keys = table[key_columns(table.columns)].astype(object)
+    return list(keys.where(keys.notna(), None).itertuples(index=False, name=None))
 
 
 def held_out(seeds: ArrayLike, development: Sequence[int]) -> Booleans:
@@ -118,19 +114,26 @@ class Cohort:
             last=transitions["last_step"].fillna(-1).to_numpy(np.int64),
             seed=transitions["seed"].to_numpy(np.int64),
             panel=codes(transitions, PANEL),
-            cell=codes(transitions, CELL),
+            cell=codes(transitions, cell_columns(transitions.columns)),
         )
 
     @classmethod
     def from_onsets(
-        cls, onset: ArrayLike, last: ArrayLike, *, event: ArrayLike | None = None
+        cls,
+        onset: ArrayLike,
+        last: ArrayLike,
+        *,
+        event: ArrayLike | None = None,
+        cell: ArrayLike | None = None,
     ) -> Cohort:
-        """Runs of one cell with one seed each, from their onsets (NaN: not reached).
+        """Runs of one panel with one seed each, from their onsets (NaN: not reached).
 
-        All memorise. Every onset is an event unless `event` says otherwise.
+        All memorise. Every onset is an event unless `event` says otherwise, and all runs are of
+        one cell unless `cell` names that of each.
         """
         onset = np.asarray(onset, float)
         n = len(onset)
+        names = np.zeros(n, np.int64) if cell is None else np.asarray(cell)
         return cls(
             onset=onset,
             event=np.isfinite(onset) if event is None else np.asarray(event, bool),
@@ -138,7 +141,7 @@ class Cohort:
             last=np.asarray(last, np.int64),
             seed=np.arange(n),
             panel=np.zeros(n, np.int64),
-            cell=np.zeros(n, np.int64),
+            cell=np.unique(names, return_inverse=True)[1].astype(np.int64),
         )
 
     def __len__(self) -> int:
@@ -355,7 +358,7 @@ def score_alarms(
     Returns
     -------
     Scores
-        Of shape ``(draws,)``: one value a data set.
+        Of shape ``(draws,)``: one value per data set.
     """
     hits, judged = AtRisk(alarms, cohort).judge(rule, window)
     return ratios(hits.sum(axis=1), judged.sum(axis=1), cohort.event.sum())

@@ -4,19 +4,19 @@ Input: the alarms of a detector and their cohort (:mod:`grokscope.evaluate.match
 surrogate alarms by four null models, and the rows of the table ``chance``: a score beside its
 distribution over surrogates.
 
-``A``
+``random``
     As many alarms at risk as the panel has, at random steps at risk of its runs, after warm-up.
     To beat it: the alarms know something.
-``B``
+``shifted``
     Each run's own alarms, shifted circularly by one random offset between its warm-up and its
     end. To beat it: the alarms know when in a run, not only in which.
-``C``
+``swapped``
     The alarms of each run given to another seed of its cell, cut at that run's end. To beat it:
     the alarms know this run, not only the cell's typical course. A cell with one seed keeps its
     own alarms and can beat nothing.
-``D``
-    One alarm a run at a constant time of its cell: the median of a bootstrap resample of the
-    onsets of the development seeds, less half the window. To beat it: as C.
+``constant_time``
+    One alarm per run at a constant time of its cell: the median of a bootstrap resample of the
+    onsets of the development seeds, less half the window. To beat it: as ``swapped``.
 
 Surrogates are seeded by the names of what they are for, so results depend on no order.
 """
@@ -41,7 +41,9 @@ from grokscope.evaluate.matching import (
 )
 from grokscope.evaluate.statistics import p_value
 
-MODELS = ("A", "B", "C", "D")
+# The null models; their letters name their streams of random numbers.
+_LETTERS = {"random": "A", "shifted": "B", "swapped": "C", "constant_time": "D"}
+MODELS = tuple(_LETTERS)
 # Surrogate alarms held at once: some hundred bytes each.
 CHUNK = 500_000
 # The tails of the table's quantiles.
@@ -76,6 +78,11 @@ def stream(seed: int, *names: object) -> np.random.Generator:
     return np.random.default_rng([seed, *text.encode()])
 
 
+def model_stream(seed: int, *names: object, model: str) -> np.random.Generator:
+    """The :func:`stream` of surrogates by a null model for what the names say."""
+    return stream(seed, *names, _LETTERS[model])
+
+
 def draw_blocks(
     first: Integers, stop: Integers, group: Integers, asked: Integers, draws: int, rng: Any
 ) -> tuple[Integers, Integers]:
@@ -108,7 +115,7 @@ def draw_blocks(
 
 
 def random_alarms(alarms: AtRisk, grid: Grid, draws: int, rng: np.random.Generator) -> Alarms:
-    """Null A: the panel's alarms at risk, each at a random step at risk of the panel's runs.
+    """Null ``random``: each of a panel's alarms at risk at a random step at risk of its runs.
 
     Parameters
     ----------
@@ -135,7 +142,7 @@ def random_alarms(alarms: AtRisk, grid: Grid, draws: int, rng: np.random.Generat
 def shifted_alarms(
     alarms: Alarms, cohort: Cohort, grid: Grid, draws: int, rng: np.random.Generator
 ) -> Alarms:
-    """Null B: all alarms of a run shifted together, circularly, between warm-up and end.
+    """Null ``shifted``: all alarms of a run shifted together, circularly, between warm-up and end.
 
     Parameters
     ----------
@@ -151,7 +158,7 @@ def shifted_alarms(
 
 
 def swapped_alarms(alarms: Alarms, cohort: Cohort, draws: int, rng: np.random.Generator) -> Alarms:
-    """Null C: the alarms of the runs of a cell permuted between these runs.
+    """Null ``swapped``: the alarms of the runs of a cell permuted between these runs.
 
     Alarms that come after the end of the run that receives them are out of its risk, and so
     out of every count.
@@ -170,7 +177,7 @@ def _permuted(group: Integers, draws: int, rng: np.random.Generator) -> Integers
 
 
 def resampled_times(onsets: Mapping[int, Floats], cohort: Cohort, draws: int, seed: int) -> Floats:
-    """Null D: medians of bootstrap resamples of the development onsets of each run's cell.
+    """Null ``constant_time``: medians of resampled development onsets of each run's cell.
 
     Parameters
     ----------
@@ -183,7 +190,7 @@ def resampled_times(onsets: Mapping[int, Floats], cohort: Cohort, draws: int, se
         Steps, shape ``(draws, n_runs)``; NaN in cells without development events.
     """
     times = np.full((draws, len(cohort)), np.nan)
-    rng = stream(seed, "D")
+    rng = model_stream(seed, model="constant_time")
     for cell in sorted(onsets):
         resample = rng.choice(np.sort(onsets[cell]), size=(draws, len(onsets[cell])))
         times[:, cohort.cell == cell] = np.median(resample, axis=1)[:, None]
@@ -191,7 +198,7 @@ def resampled_times(onsets: Mapping[int, Floats], cohort: Cohort, draws: int, se
 
 
 def constant_alarms(times: Floats, window: Window) -> Alarms:
-    """One alarm a run, such that an onset at the given time is in the middle of the window.
+    """One alarm per run, such that an onset at the given time is in the middle of the window.
 
     ``a = max(0, floor(time - (lo + hi) / 2))``; no alarm where the time is NaN.
 
@@ -215,19 +222,22 @@ def _flat(run: Integers, step: Integers) -> Alarms:
 def surrogates(
     model: str, alarms: Alarms, cohort: Cohort, grid: Grid, draws: int, rng: np.random.Generator
 ) -> Iterator[AtRisk]:
-    """Surrogate alarms by null A, B or C, in chunks of data sets that memory can hold."""
+    """Surrogate alarms by null ``random``, ``shifted`` or ``swapped``.
+
+    They come in chunks of data sets that memory can hold.
+    """
     fired = AtRisk(alarms, cohort)
-    at_once = max(1, CHUNK // max(1, len(alarms.run), len(cohort)))
-    for start in range(0, draws, at_once):
-        n = min(at_once, draws - start)
-        if model == "A":
+    chunk = max(1, CHUNK // max(1, len(alarms.run), len(cohort)))
+    for start in range(0, draws, chunk):
+        n = min(chunk, draws - start)
+        if model == "random":
             made = random_alarms(fired, grid, n, rng)
-        elif model == "B":
+        elif model == "shifted":
             made = shifted_alarms(alarms, cohort, grid, n, rng)
-        elif model == "C":
+        elif model == "swapped":
             made = swapped_alarms(alarms, cohort, n, rng)
         else:
-            raise ValueError(f"null model is {model!r}; one of A, B, C")
+            raise ValueError(f"null model is {model!r}; one of random, shifted, swapped")
         yield AtRisk(made, cohort)
 
 
@@ -259,7 +269,7 @@ def null_counts(
     draws: int,
     rng: np.random.Generator,
 ) -> Counts:
-    """Counts of the surrogates of null A, B or C."""
+    """Counts of the surrogates of null ``random``, ``shifted`` or ``swapped``."""
     chunks = surrogates(model, alarms, cohort, grid, draws, rng)
     parts = [count(chunk, tasks, scopes) for chunk in chunks]
     return Counts(
@@ -269,7 +279,7 @@ def null_counts(
 
 
 def constant_counts(times: Floats, cohort: Cohort, tasks: Sequence[Task], default: Window) -> Any:
-    """Counts of null D for each task and run: hits and judged, ``(n_tasks, draws, n_runs)``.
+    """Counts of null ``constant_time``: hits and judged, ``(n_tasks, draws, n_runs)`` each.
 
     Parameters
     ----------

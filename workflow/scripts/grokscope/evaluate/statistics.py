@@ -1,8 +1,8 @@
 """Intervals over seeds, p-values against surrogates, and their adjustment for a family.
 
 Runs that share a seed share data split and initial weights, so the bootstrap keeps together all
-runs of a seed: seeds are resampled, never single runs. Its input is a cluster label (the seed) a
-row, and a statistic of rows or the sums that ratios are made of.
+runs of a seed: seeds are resampled, never single runs. Its input is one cluster label (the seed)
+per row, and a statistic of rows or the sums that ratios are made of.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from grokscope.runs.spec import KEY_COLUMNS, RunKey, decimal_string
+from grokscope.data.tables import read_table
+from grokscope.runs.spec import VARIABLE, RunKey, decimal_string, key_columns
 
 MAX_POINTS = 2000
 
@@ -64,6 +65,20 @@ def spread(items: Sequence[T], most: int) -> list[T]:
     return [items[i] for i in index]
 
 
+def left_out(*groups: tuple[Sequence[object], Sequence[object], str]) -> str:
+    """Sentence on what :func:`spread` left out of (shown, all, noun in the plural); or empty."""
+    parts = [f"{len(few):,} of {len(every):,} {noun}" for few, every, noun in groups]
+    thinned = any(len(few) < len(every) for few, every, _ in groups)
+    return f"Shown: {' and '.join(parts)}, evenly spread." if thinned else ""
+
+
+def _text(value: Any) -> str:
+    """A varied setting as in the key of a run; "none" for null."""
+    if pd.isna(value):
+        return "none"
+    return decimal_string(value) if isinstance(value, float) else str(value)
+
+
 def key_of(row: Mapping[str, Any] | pd.Series) -> RunKey:
     """Key of the run that a table row is about."""
     return RunKey(
@@ -74,7 +89,16 @@ def key_of(row: Mapping[str, Any] | pd.Series) -> RunKey:
         weight_decay=decimal_string(float(row["weight_decay"])),
         width=int(row["width"]),
         seed=int(row["seed"]),
+        settings=tuple((name, _text(row[name])) for name in VARIABLE if name in row),
     )
+
+
+def of_run(table: pd.DataFrame, key: RunKey) -> pd.DataFrame:
+    """Rows of one run, nulls of the key included."""
+    match = pd.Series(True, index=table.index)
+    for name, value in key.row().items():
+        match &= table[name].isna() if value is None else (table[name] == value).fillna(False)
+    return table[match]
 
 
 def row_of(table: pd.DataFrame, key: RunKey) -> pd.Series:
@@ -85,10 +109,7 @@ def row_of(table: pd.DataFrame, key: RunKey) -> pd.Series:
     LookupError
         If the run has no row or several.
     """
-    match = pd.Series(True, index=table.index)
-    for name, value in key.row().items():
-        match &= table[name] == value
-    rows = table[match]
+    rows = of_run(table, key)
     if len(rows) != 1:
         raise LookupError(f"{len(rows)} table rows for the run {key}; there should be one")
     return rows.iloc[0]
@@ -109,10 +130,14 @@ def find_trace(paths: Iterable[str | os.PathLike[str]], key: RunKey) -> str:
     raise LookupError(f"no trace of the run {key} among the inputs; wanted {key.path}")
 
 
-def of_study(table: pd.DataFrame, study: str) -> pd.DataFrame:
-    """Rows of one study, ordered by the run key."""
-    rows = table[table["study"] == study]
-    return rows.sort_values(list(KEY_COLUMNS), kind="stable").reset_index(drop=True)
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a table of runs, ordered by the run key."""
+    return table.sort_values(key_columns(table.columns), kind="stable").reset_index(drop=True)
+
+
+def read_runs(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
+    """A table of a study's runs, ordered by the run key."""
+    return in_order(read_table(path, table))
 
 
 def known(row: Mapping[str, Any] | pd.Series | None, name: str) -> float | None:

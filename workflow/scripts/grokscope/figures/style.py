@@ -1,4 +1,4 @@
-"""Style of all figures: one palette, one style file, one way to save.
+"""Style of all figures: one style file, one way to save, axes and legends that look alike.
 
 Figures are plain :class:`matplotlib.figure.Figure` objects without pyplot, so nothing is
 open that would need closing elsewhere. A figure function is wrapped in :func:`styled`,
@@ -21,14 +21,19 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from grokscope.core.files import replacing
+from grokscope.core.formatting import tick
 
 STYLE_FILE = Path(__file__).with_name("grokscope.mplstyle")
 PNG_DPI = 150
 NOTE_SIZE = 8
+TITLE_SIZE = 9.5
+LINE_HEIGHT = 0.16
+"""Inches of a further line of a panel's title."""
 MAX_WIDTH = 10.0
 """Widest figure (inches); wider ones would not keep 8 pt readable on a phone."""
 
@@ -36,119 +41,8 @@ STEP_LABEL = "step (optimiser updates)"
 GRADIENT_LABEL = "gradient L2 norm"
 WEIGHT_LABEL = "weight L2 norm"
 
-# Okabe & Ito (2008) for categories, Paul Tol's "muted" for layers, viridis for what is
-# ordered: all three can be told apart with the common colour deficiencies.
-PALETTE: dict[str, dict[str, str]] = {
-    "phase": {
-        "confusion": "#BBBBBB",
-        "memorisation": "#E69F00",
-        "grokking": "#009E73",
-        "comprehension": "#56B4E9",
-        "diverged": "#333333",
-    },
-    "split": {"train": "#0072B2", "test": "#D55E00"},
-    "layer": {
-        "combined": "#000000",
-        "0": "#999933",
-        "1": "#332288",
-        "2": "#44AA99",
-        "3": "#CC6677",
-        "4": "#C8A93C",
-        "5": "#88CCEE",
-        "6": "#117733",
-        "7": "#AA4499",
-        "8": "#882255",
-    },
-    "measure": {"effective": "#0072B2", "stable": "#D55E00", "numerical": "#009E73"},
-    "task": {
-        "modular_addition": "#0072B2",
-        "s5_composition": "#D55E00",
-        "cubic_regression": "#009E73",
-        "sine_regression": "#CC79A7",
-        "modular_subtraction": "#56B4E9",
-        "modular_multiplication": "#E69F00",
-        "modular_division": "#332288",
-        "modular_sum_of_squares": "#882255",
-        "modular_cubic": "#777777",
-    },
-    "depth": {
-        "2": "#440154",
-        "3": "#443983",
-        "4": "#31688E",
-        "5": "#21918C",
-        "6": "#35B779",
-        "7": "#90D743",
-        "8": "#D0BC1C",
-    },
-    "event": {
-        "gradient_peak": "#332288",
-        "metric_transition": "#AA4499",
-        "onset": "#117733",
-        "alarm": "#CC3311",
-        "threshold": "#777777",
-        "window": "#F0E442",
-    },
-    "lag": {"slope": "#0072B2", "onset": "#117733", "published": "#555555"},
-    "arm": {"generalising": "#0072B2", "matched": "#D55E00"},
-    "support": {
-        "supports": "#0072B2",
-        "speaks against": "#A0A0A0",
-        "undecided": "#E69F00",
-        "published": "#C8A93C",
-        "default": "#CC3311",
-    },
-    # GAI and the clock stand out, signals of test data recede.
-    "detector": {
-        "gai": "#CC3311",
-        "constant_time": "#000000",
-        "grad_norm_peak": "#0072B2",
-        "weight_norm_turn": "#009E73",
-        "train_accuracy": "#E69F00",
-        "train_loss": "#AA7B00",
-        "rank_fall": "#CC79A7",
-        "grad_norm_variance": "#56B4E9",
-        "grad_norm_autocorrelation": "#332288",
-        "cusum": "#999933",
-        "change_point": "#44AA99",
-        "test_loss_peak": "#777777",
-        "test_accuracy": "#AAAAAA",
-    },
-    "state": {"never": "#CFCFCF", "not memorised": "#9E9E9E", "not run": "#FFFFFF"},
-}
-
-PHASES = ("confusion", "memorisation", "grokking", "comprehension", "diverged")
-PHASE_SHORT = {
-    "confusion": "conf",
-    "memorisation": "mem",
-    "grokking": "grok",
-    "comprehension": "comp",
-    "diverged": "div",
-}
-
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class PaletteError(LookupError):
-    """A thing to draw for which the palette has no colour."""
-
-
-def colour(group: str, key: object) -> str:
-    """Colour of one thing, for instance ``colour("phase", "grokking")``.
-
-    Raises
-    ------
-    PaletteError
-        Naming the missing colour: a fallback would draw two things alike in silence.
-    """
-    if group not in PALETTE:
-        raise PaletteError(f"no palette {group!r}; there are {', '.join(PALETTE)}")
-    if str(key) not in PALETTE[group]:
-        raise PaletteError(
-            f"no colour for {group} {str(key)!r}; add it to PALETTE[{group!r}] in {__name__}"
-            f" (it has {', '.join(PALETTE[group])})"
-        )
-    return PALETTE[group][str(key)]
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
@@ -200,23 +94,6 @@ def save(
     figure.clear()
 
 
-def words(name: str) -> str:
-    """Name of a task or measure as words: ``modular_addition`` -> "modular addition"."""
-    text = name.replace("_", " ")
-    return "S5" + text[2:] if text.startswith("s5") else text
-
-
-def title_words(name: str) -> str:
-    """Same, with a capital, for titles."""
-    text = words(name)
-    return text[:1].upper() + text[1:]
-
-
-def lower_first(text: str) -> str:
-    """Text without its leading capital, for use inside a sentence; S5 stays."""
-    return text if text[1:2].isdigit() else text[:1].lower() + text[1:]
-
-
 def metric_words(tasks: str | Sequence[str]) -> str:
     """What the metric of these tasks is: accuracy, R², or both."""
     names = [tasks] if isinstance(tasks, str) else list(tasks)
@@ -224,13 +101,8 @@ def metric_words(tasks: str | Sequence[str]) -> str:
     return " or ".join(sorted(kinds)) if kinds else "accuracy"
 
 
-def count(number: int, noun: str) -> str:
-    """Number and noun: "1 run", "12 runs"."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def say(axes: Axes, text: str) -> None:
-    """Empty panel that says in words why it is empty."""
+def note_inside(axes: Axes, text: str) -> None:
+    """Words in the middle of a panel that has nothing to draw."""
     axes.text(
         0.5,
         0.5,
@@ -241,6 +113,11 @@ def say(axes: Axes, text: str) -> None:
         color="#666666",
         style="italic",
     )
+
+
+def say(axes: Axes, text: str) -> None:
+    """Empty panel that says in words why it is empty."""
+    note_inside(axes, text)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
@@ -260,6 +137,19 @@ def text_width(text: str, size: float) -> float:
     if not text.strip():
         return 0.0
     return float(TextPath((0, 0), text, size=size).get_extents().width) / 72
+
+
+def wrapped(text: str, width: float, size: float = 8.5) -> str:
+    """Parts of a text, separated by commas, in lines no wider than `width` (inches)."""
+    lines = [""]
+    for part in text.split(", "):
+        longer = f"{lines[-1]}, {part}" if lines[-1] else part
+        if lines[-1] and text_width(longer, size) > width:
+            lines[-1] += ","
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
 
 
 def legend_below(
@@ -308,13 +198,7 @@ def step_axis(axes: Axes, last: float, label: bool = True, ticks: int = 6) -> No
 def number_axis(axis: Any, ticks: int = 5) -> None:
     """Few ticks, thousands separated, trailing zeros dropped."""
     axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-
-
-def number(value: float) -> str:
-    """Short text of a number: 0.1, 1, 12,000, with a true minus sign."""
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
-    return text.replace("-", "−")
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
 
 
 def unit_axis(axes: Axes) -> None:
@@ -324,6 +208,44 @@ def unit_axis(axes: Axes) -> None:
     """
     axes.set_ylim(-0.05, 1.05)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "", "0.5", "", "1"])
+
+
+def column_title(axes: Axes, text: str, height: float = 16, size: float = 9) -> None:
+    """Bold title of a column of panels, above the title of its first panel (points)."""
+    axes.annotate(
+        text,
+        (0, 1),
+        xytext=(0, height),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        weight="bold",
+        fontsize=size,
+    )
+
+
+def corner(axes: Axes, text: str) -> None:
+    """Small remark above the right end of a panel."""
+    axes.set_title(text, loc="right", fontsize=8.5, color="#444444", pad=3)
+
+
+def points(x: Sequence[float] | np.ndarray) -> dict[str, Any]:
+    """A line of one point is invisible: how to draw the point."""
+    return {"marker": "o", "markersize": 3} if len(x) == 1 else {}
+
+
+def line_entry(label: str, colour: str, **look: Any) -> Line2D:
+    """Legend entry of a line."""
+    return Line2D([], [], color=colour, label=label, **look)
+
+
+def mark_entry(label: str, colour: str, marker: str, hollow: bool = False, **look: Any) -> Line2D:
+    """Legend entry of a marker, filled or hollow."""
+    paint = (
+        {"markerfacecolor": look.pop("face", "none"), "markeredgecolor": colour}
+        if hollow
+        else {"color": colour}
+    )
+    return Line2D([], [], linestyle="none", marker=marker, label=label, **paint, **look)
 
 
 def text_colour(background: str) -> str:

@@ -1,233 +1,77 @@
-"""Alarms: the Gradient Acceleration Index (GAI) of gradient norms.
+"""Alarms: the steps at which a score is above a threshold, and the spikes that they start.
 
-Input: traces and the config sections ``analysis.{alarms, onset, causes}``. Output: the table
-``alarms``.
-
-A step's score is its GAI, measured in standard deviations from the mean of the GAIs before it;
-a score above the threshold is an alarm. All functions work along the last axis, the steps, and
-take any leading axes (runs, layers). Everything is float64.
-
-Nothing at step t uses data after t, unless ``centred`` is set. Values fall over eight orders of
-magnitude within a run, so no sum here ever has a term taken out again.
+Input: the scores of a run's steps (:mod:`grokscope.measure.detectors`) and its trace. Output: rows
+of the table ``alarms``: those of every detector with a stated threshold, step by step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from grokscope.data.tables import concatenate, from_rows
 from grokscope.data.trace import Trace
 from grokscope.measure.causes import alarm_causes
-
-# With an unlimited sigma window: past values that a mean and a standard deviation need.
-MINIMUM_PAST = 100
-
-# A standard deviation below this share of the mean is rounding of a constant, that is 0.
-FLAT = 1e-9
+from grokscope.measure.detectors.registry import DETECTORS, Signals
+from grokscope.runs.settings import Analysis
 
 Array = NDArray[np.float64]
+Steps = NDArray[np.int64]
 
 
-def gai(values: ArrayLike, window: int, centred: bool = False) -> Array:
-    """Gradient Acceleration Index: second difference of the moving average.
+def alarm_steps(
+    scores: ArrayLike, threshold: float, refractory: int, latched: bool = False
+) -> Steps:
+    """Indices at which a score alarms: the one definition of an alarm.
 
-    Causal: ``g[t] = s[t] - 2 s[t-1] + s[t-2]`` with ``s[t] = mean(v[t - window + 1 .. t])``;
-    centred: ``g[t] = s[t+1] - 2 s[t] + s[t-1]``, s over ``window`` steps from ``t - window // 2``
-    on. All but four terms of the averages cancel: the causal index is
-    ``g[t] = ((v[t] - v[t-1]) - (v[t-window] - v[t-window-1])) / window``, which is what is
-    computed, exact to rounding of these four. The centred index is the causal one of
-    ``(window + 1) // 2`` steps later.
-
-    Parameters
-    ----------
-    values
-        Gradient norms, shape ``(..., n_steps)``.
-    window
-        Moving-average window (steps).
-    centred
-        Whether to use the future.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(..., n_steps)``, per step². NaN before ``t = window + 1`` (centred: that much
-        shifted, and in the last ``(window + 1) // 2`` steps), and where one of the four values is
-        not finite.
-    """
-    values = _finite(values)
-    n_steps = values.shape[-1]
-    result = np.full(values.shape, np.nan)
-    slope = np.diff(values, axis=-1)
-    known = (slope[..., window:] - slope[..., :-window]) / window
-    first = window + 1 - ((window + 1) // 2 if centred else 0)
-    result[..., first : first + max(n_steps - window - 1, 0)] = known
-    return result
-
-
-def score(values: ArrayLike, sigma_window: int | None) -> Array:
-    """Deviation of each value from the values before it.
-
-    ``z[t] = (x[t] - mean(past)) / sd(past)`` with ``past = x[t - sigma_window .. t - 1]`` (all
-    finite ``x[.. t - 1]`` if `sigma_window` is None) and the sample standard deviation.
-
-    Parameters
-    ----------
-    values
-        Shape ``(..., n_steps)``.
-    sigma_window
-        Steps, or None.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(..., n_steps)``, in standard deviations. NaN where x[t] is not finite, where the
-        standard deviation is 0 (to rounding, ``FLAT``), and in the warm-up: until there are
-        `sigma_window` finite values in a row (``MINIMUM_PAST`` finite values if it is None)
-        before t. For causal GAI the first score is at ``t = window + 1 + sigma_window``.
-
-    Notes
-    -----
-    Mean and sum of squared deviations accumulate over blocks of `sigma_window` steps, forwards
-    and backwards (Welford's recurrence); a window is the end of one block and the start of the
-    next, merged (Chan et al. 1983). That is one pass for any window, no subtraction of sums, and
-    a value that has left the window leaves no trace.
-
-    References
-    ----------
-    Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance".
-    """
-    values = _finite(values)
-    result = np.full(values.shape, np.nan)
-    if not values.size:
-        return result
-    signals = values.reshape(-1, values.shape[-1])
-    # One signal after the other: what is made on the way stays in cache.
-    for signal, scored in zip(signals, result.reshape(signals.shape), strict=True):
-        if sigma_window is None:
-            _score_expanding(signal, scored)
-        else:
-            _score_running(signal, sigma_window, scored)
-    return result
-
-
-def _score_expanding(values: Array, out: Array) -> None:
-    """:func:`score` of one signal against all its past; `out` is NaN before."""
-    finite = np.isfinite(values)
-    known = values[finite]
-    if len(known) <= MINIMUM_PAST:
-        return
-    count = np.arange(1.0, len(known) + 1)
-    mean, squares = _accumulate(known, count)
-    # Finite values before each finite value: a NaN changes nothing.
-    past = slice(MINIMUM_PAST - 1, -1)
-    scored = _deviations(known[MINIMUM_PAST:], mean[past], squares[past], count[past])
-    out[np.flatnonzero(finite)[MINIMUM_PAST:]] = scored
-
-
-def _score_running(values: Array, window: int, out: Array) -> None:
-    """:func:`score` of one signal against the last `window` steps; `out` is NaN before.
-
-    A NaN spreads from its step to one end of its block, as far as the windows that hold it, so
-    counts are those of windows without NaN.
-    """
-    n_steps = len(values)
-    n_blocks = -(-n_steps // window)
-    if n_blocks < 2:
-        return
-    blocks = np.full((n_blocks, window), np.nan)
-    blocks.reshape(-1)[:n_steps] = values
-    count = np.arange(1.0, window + 1)
-    start_mean, start_squares = _accumulate(blocks, count)
-    end_mean, end_squares = _accumulate(blocks[:-1, ::-1], count)
-    scored = np.empty((n_blocks - 1, window))
-    # The window before the first step of a block is the block before.
-    scored[:, 0] = _deviations(
-        blocks[1:, 0], start_mean[:-1, -1], start_squares[:-1, -1], count[-1]
-    )
-    # The window before step k is the end of the block before, from its step k, and the start of
-    # the block, up to its step k - 1: merged.
-    share = count[:-1] / window
-    distance = start_mean[1:, :-1] - end_mean[:, -2::-1]
-    mean = end_mean[:, -2::-1] + distance * share
-    distance *= distance
-    distance *= count[-2::-1]
-    distance *= share
-    squares = end_squares[:, -2::-1] + start_squares[1:, :-1]
-    squares += distance
-    scored[:, 1:] = _deviations(blocks[1:, 1:], mean, squares, count[-1])
-    out[window:] = scored.reshape(-1)[: n_steps - window]
-
-
-def _deviations(values: Array, mean: Array, squares: Array, count: Array | np.float64) -> Array:
-    """Values less the means of samples, in their standard deviations; NaN where these are 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        deviation = np.sqrt(squares / (count - 1))
-        result = (values - mean) / deviation
-    result[deviation <= FLAT * np.abs(mean)] = np.nan
-    return result
-
-
-def _finite(values: ArrayLike) -> Array:
-    """The values as float64, NaN for what is not finite."""
-    values = np.asarray(values, np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def _accumulate(values: Array, count: Array) -> tuple[Array, Array]:
-    """Mean and sum of squared deviations of the values up to each step.
-
-    Welford's recurrence along the last axis: ``M2[k] = M2[k-1] + (x[k] - mean[k-1])² (k-1)/k``,
-    a sum of terms that are never negative. `count` is 1, 2, ... steps.
-    """
-    mean = np.cumsum(values, axis=-1)
-    mean /= count
-    terms = np.zeros_like(mean)
-    new = terms[..., 1:]
-    np.subtract(values[..., 1:], mean[..., :-1], out=new)
-    new *= new
-    new *= count[:-1] / count[1:]
-    return mean, np.cumsum(terms, axis=-1)
-
-
-def alarm_steps(scores: ArrayLike, threshold: float, refractory: int) -> NDArray[np.int64]:
-    """Steps at which a score is above a threshold, outside the refractory period.
-
-    The first such step is an alarm; so is each further one more than `refractory` steps after
-    the alarm before it. NaN is no alarm.
+    The first index above the threshold alarms; so does each further one that is more than
+    `refractory` after the alarm before it and, if `latched`, separated from it by an index that
+    is not above the threshold. A score at the threshold is not above it, nor is NaN.
 
     Parameters
     ----------
     scores
-        Shape ``(n_steps,)``.
+        Shape ``(n,)``: of steps, or of blocks of steps.
+    threshold
+        In the units of the scores.
+    refractory
+        Silence after an alarm, in indices: steps, or ``refractory // resolution`` blocks.
+    latched
+        Whether a score that stays above the threshold is one alarm, however long it stays.
 
     Returns
     -------
     ndarray
-        Shape ``(n_alarms,)``.
+        Shape ``(n_alarms,)``, ascending. A block k is known at step ``k * resolution``.
     """
-    candidates = np.flatnonzero(np.asarray(scores) > threshold)
-    alarms = []
+    # float64, lest the threshold be rounded to the precision of the scores.
+    above = np.asarray(scores, np.float64) > threshold
+    candidates = np.flatnonzero(above)
+    others = np.flatnonzero(~above) if latched else candidates[:0]
+    alarms: list[int] = []
     index = 0
     while index < len(candidates):
-        alarms.append(candidates[index])
-        index = int(np.searchsorted(candidates, alarms[-1] + refractory, side="right"))
+        alarms.append(int(candidates[index]))
+        silent = alarms[-1] + refractory
+        if latched:
+            after = int(np.searchsorted(others, alarms[-1]))
+            if after == len(others):
+                break
+            silent = max(silent, int(others[after]))
+        index = int(np.searchsorted(candidates, silent, side="right"))
     return np.asarray(alarms, np.int64)
 
 
-def spike_peaks(
-    scores: ArrayLike, alarms: NDArray[np.int64], refractory: int
-) -> NDArray[np.float64]:
+def spike_peaks(scores: ArrayLike, alarms: Steps, refractory: int) -> Array:
     """Largest score of the spike of each alarm.
 
     The spike of an alarm at step a is the steps ``a .. a + refractory``, also where they pass an
-    onset: a score above the threshold in them raises no other alarm, and one after them does. So
-    every score above the threshold is of exactly one spike. This looks ahead of the alarm, as a
-    measurement may and a detector may not.
+    onset: a score above the threshold in them raises no other alarm, and one after them does
+    unless the detector is latched. So every score above the threshold of an unlatched detector is
+    of exactly one spike. This looks ahead of the alarm, as a measurement may and a detector may
+    not.
 
     Parameters
     ----------
@@ -264,54 +108,37 @@ def largest_spike(peaks: Array, steps: ArrayLike, onset: float) -> float | None:
     return float(before.max()) if len(before) else None
 
 
-def scores(trace: Trace, settings: Mapping[str, Any]) -> dict[str, Array]:
-    """Score of each gradient norm of a run at each step.
+def alarm_rows(
+    trace: Trace, signals: Mapping[str, Signals], memorised: int | None, analysis: Analysis
+) -> list[dict[str, Any]]:
+    """Rows of the table ``alarms`` of a run: one per alarm of a detector with a stated threshold.
 
     Parameters
     ----------
-    settings
-        ``smoothing_window``, ``sigma_window``, ``centred``.
-
-    Returns
-    -------
-    dict
-        Arrays of shape ``(n_steps,)`` for ``combined`` and each layer number.
+    signals
+        Scores of each step by detector and layer, see
+        :func:`grokscope.measure.detectors.scores.run_signals`.
+    memorised
+        Train onset of the run (step), None if it was not reached.
+    analysis
+        Sections ``alarms``, ``causes``, and those of the thresholds of the detectors.
     """
-    columns = {"combined": "grad_norm"} | {str(i): f"grad_norm_{i}" for i in trace.layers}
-    # A row a signal: steps must lie side by side.
-    norms = np.stack([trace.frame[name].to_numpy(np.float64) for name in columns.values()])
-    index = gai(norms, settings["smoothing_window"], settings["centred"])
-    return dict(zip(columns, score(index, settings["sigma_window"]), strict=True))
-
-
-def find_alarms(trace: Trace, settings: Mapping[str, Any]) -> pd.DataFrame:
-    """Alarms of a run, a row an alarm, with the run's key.
-
-    Parameters
-    ----------
-    settings
-        Sections ``alarms`` (those of :func:`scores`, ``threshold`` and ``refractory``), ``onset``
-        and ``causes`` (:func:`grokscope.measure.causes.alarm_causes`).
-    """
-    of = settings["alarms"]
-    detector = "gai_centred" if of["centred"] else "gai"
+    refractory = analysis.alarms.refractory
+    key = trace.key.row()
     rows = []
-    for layer, values in scores(trace, of).items():
-        steps = alarm_steps(values, of["threshold"], of["refractory"])
-        peaks = spike_peaks(values, steps, of["refractory"])
-        run = trace.key.row() | {"detector": detector, "layer": layer}
-        rows += [
-            run | {"step": int(step), "score": float(values[step]), "peak": float(peak)}
-            for step, peak in zip(steps, peaks, strict=True)
-        ]
-    causes = alarm_causes(
-        trace, [row["step"] for row in rows], settings["onset"], settings["causes"]
-    )
-    return from_rows(
-        [row | {"cause": cause} for row, cause in zip(rows, causes, strict=True)], "alarms"
-    )
-
-
-def alarms_table(traces: Iterable[Trace], settings: Mapping[str, Any]) -> pd.DataFrame:
-    """The table ``alarms`` of some runs; settings as in :func:`find_alarms`."""
-    return concatenate((find_alarms(trace, settings) for trace in traces), "alarms")
+    for name, layers in signals.items():
+        detector = DETECTORS[name]
+        if detector.threshold is None:
+            continue
+        threshold = detector.threshold(analysis)
+        for layer, values in layers.items():
+            steps = alarm_steps(values, threshold, refractory, detector.latched)
+            peaks = spike_peaks(values, steps, refractory)
+            rows += [
+                {"detector": name, "layer": layer, "step": step, "score": score, "peak": peak}
+                for step, score, peak in zip(
+                    steps.tolist(), values[steps].tolist(), peaks.tolist(), strict=True
+                )
+            ]
+    causes = alarm_causes(trace, [row["step"] for row in rows], memorised, analysis.causes)
+    return [key | row | {"cause": cause} for row, cause in zip(rows, causes, strict=True)]

@@ -1,21 +1,20 @@
 """Causes: what else happened when an alarm was raised.
 
-Input: a trace, the steps of its alarms and the config section ``analysis.causes``. Output: a
-label an alarm. Labels explain with hindsight, so they look both ways from an alarm; no detector
-uses them.
+Input: a trace, the steps of its alarms and the settings ``analysis.causes``. Output: one label per
+alarm. Labels explain with hindsight, so they look both ways from an alarm; no detector uses them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from grokscope.data.trace import Trace
-from grokscope.measure.onsets import metric_onset, reached
+from grokscope.measure.onsets import reached
+from grokscope.runs.settings import CauseSettings
 
 # In the order in which a cause is taken where several are visible.
 CAUSES = ("memorisation", "loss_spike", "softmax_collapse", "none")
@@ -47,7 +46,7 @@ def loss_spikes(loss: ArrayLike, window: int, factor: float) -> NDArray[np.bool_
 
 
 def alarm_causes(
-    trace: Trace, steps: Sequence[int], onset: Mapping[str, Any], settings: Mapping[str, Any]
+    trace: Trace, steps: Sequence[int], memorised: int | None, settings: CauseSettings
 ) -> list[str]:
     """What is visible around each alarm of a run.
 
@@ -60,23 +59,31 @@ def alarm_causes(
     ----------
     steps
         Steps of the alarms.
-    onset
-        ``train_threshold``, ``evaluations``.
-    settings
-        ``window``, ``spike_factor``, ``collapse_share``.
+    memorised
+        Train onset (step), None if it was not reached.
     """
-    window = settings["window"]
+    if not steps:
+        return []
+    window = settings.window
     frame = trace.frame
-    memorised = metric_onset(trace, "train", onset["train_threshold"], onset["evaluations"])
-    collapsed = reached(frame["softmax_collapse"], settings["collapse_share"])
-    spikes = loss_spikes(frame["train_loss"], window, settings["spike_factor"])
+    collapsed = reached(frame["softmax_collapse"].to_numpy(), settings.collapse_share)
+    spikes = loss_spikes(frame["train_loss"].to_numpy(), window, settings.spike_factor)
     visible = {
         "memorisation": np.array([] if memorised is None else [memorised]),
         "loss_spike": np.flatnonzero(spikes),
         "softmax_collapse": np.flatnonzero(collapsed),
     }
-    labels = []
-    for step in steps:
-        seen = [name for name, at in visible.items() if (np.abs(at - step) <= window).any()]
-        labels.append(seen[0] if seen else "none")
-    return labels
+    labels = np.full(len(steps), "none", object)
+    # The last ones first, so that the first of the list overwrites them.
+    for name in reversed(visible):
+        labels[_near(np.asarray(steps), visible[name], window)] = name
+    return labels.tolist()
+
+
+def _near(steps: NDArray[np.int64], places: NDArray[np.int64], window: int) -> NDArray[np.bool_]:
+    """Whether each step has one of the places, which ascend, within `window` steps."""
+    first, beyond = (
+        np.searchsorted(places, steps - window, side="left"),
+        np.searchsorted(places, steps + window, side="right"),
+    )
+    return np.asarray(beyond > first)

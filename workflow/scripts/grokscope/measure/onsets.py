@@ -1,7 +1,7 @@
-"""Onsets: the step from which a metric stays at or above a threshold.
+"""Onsets: the step from which a metric stays at or above a threshold, and what an event is.
 
-Input: a trace and the config section ``analysis.onset``. Output: the onset columns of the
-table ``transitions``. An onset that a run does not reach is None and censored.
+Input: a trace and the settings ``analysis.onset``. Output: the onset columns of the table
+``transitions``. An onset that a run does not reach is None and censored.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from grokscope.data.trace import Trace
+from grokscope.runs.settings import OnsetSettings
 from grokscope.runs.spec import decimal_string
 
 
@@ -72,41 +74,54 @@ def sustained_onset(
     return int(np.asarray(steps)[starts[0]]) if len(starts) else None
 
 
+def evaluated(trace: Trace, metric: str) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:
+    """Steps at which the test set was evaluated, and the metric there.
+
+    Parameters
+    ----------
+    metric
+        ``train`` or ``test``.
+
+    Returns
+    -------
+    steps, values
+        Shape ``(n_evaluations,)`` each.
+    """
+    frame = trace.frame
+    # Columns and not rows of the frame: a selection of rows copies every column.
+    tested = ~np.isnan(frame["test_loss"].to_numpy())
+    return frame["step"].to_numpy()[tested], frame[f"{metric}_metric"].to_numpy()[tested]
+
+
 def metric_onset(trace: Trace, metric: str, threshold: float, evaluations: int) -> int | None:
     """Onset of a metric of a run, on the steps at which the test set was evaluated.
 
-    Early stopping can end a run before the streak is complete (``phase_diagram`` stops after
-    two evaluations). If what it waited for includes this metric at this level or above, the run
-    has settled and the streak in progress counts.
+    Early stopping can end a run before the streak is complete (the kind ``phase_diagram`` stops
+    after two evaluations). If what it waited for includes this metric at this level or above,
+    the run has settled and the streak in progress counts.
 
     Parameters
     ----------
     metric
         ``train`` or ``test``.
     """
-    rows = trace.evaluated()
     stop = trace.spec.early_stop
     settled = (
         trace.info.stopped == "early_stop"
         and stop is not None
-        and metric in stop["metrics"]
-        and threshold <= stop["threshold"]
+        and metric in stop.metrics
+        and threshold <= stop.threshold
     )
-    return sustained_onset(rows["step"], rows[f"{metric}_metric"], threshold, evaluations, settled)
+    return sustained_onset(*evaluated(trace, metric), threshold, evaluations, settled)
 
 
-def event_onset(trace: Trace, settings: Mapping[str, Any]) -> int | None:
-    """Onset of generalisation: of the test metric at ``event_threshold``."""
-    return metric_onset(trace, "test", settings["event_threshold"], settings["evaluations"])
+def train_onset(trace: Trace, settings: OnsetSettings) -> int | None:
+    """Onset of memorisation: of the train metric at ``train_threshold``."""
+    return metric_onset(trace, "train", settings.train_threshold, settings.evaluations)
 
 
-def onsets(trace: Trace, settings: Mapping[str, Any]) -> dict[str, Any]:
+def onsets(trace: Trace, settings: OnsetSettings) -> dict[str, Any]:
     """All onsets of a run.
-
-    Parameters
-    ----------
-    settings
-        ``evaluations``, ``train_threshold``, ``test_thresholds``, ``event_threshold``.
 
     Returns
     -------
@@ -115,16 +130,16 @@ def onsets(trace: Trace, settings: Mapping[str, Any]) -> dict[str, Any]:
         ``test_onset`` (at ``event_threshold``) and ``test_onset_<x>`` for each x of
         ``test_thresholds``.
     """
-    found = {
-        "train_onset": metric_onset(
-            trace, "train", settings["train_threshold"], settings["evaluations"]
-        ),
-        "test_onset": event_onset(trace, settings),
+    at = {
+        threshold: metric_onset(trace, "test", threshold, settings.evaluations)
+        for threshold in {*settings.test_thresholds, settings.event_threshold}
     }
-    for threshold in settings["test_thresholds"]:
-        found[f"test_onset_{decimal_string(threshold)}"] = metric_onset(
-            trace, "test", threshold, settings["evaluations"]
-        )
+    found = {
+        "train_onset": train_onset(trace, settings),
+        "test_onset": at[settings.event_threshold],
+    }
+    for threshold in settings.test_thresholds:
+        found[f"test_onset_{decimal_string(threshold)}"] = at[threshold]
     columns: dict[str, Any] = {}
     for name, step in found.items():
         columns[f"{name}_step"] = step
@@ -132,6 +147,30 @@ def onsets(trace: Trace, settings: Mapping[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def delayed(train_onset: int | None, test_onset: int | None, gap: int) -> bool:
-    """Whether a run generalised late: both onsets, test over `gap` steps after train."""
-    return train_onset is not None and test_onset is not None and test_onset - train_onset > gap
+def is_event(columns: pd.DataFrame | Mapping[str, Any], gap: int) -> NDArray[np.bool_]:
+    """Whether a run generalised late: over `gap` steps from train onset to test onset.
+
+    A run that never memorised, or has not generalised, has no event.
+
+    Parameters
+    ----------
+    columns
+        ``train_onset_step`` and ``test_onset_step``: the table ``transitions``, or any mapping of
+        these two to Series, arrays or single values. Null (None, NaN, NA) is not reached.
+    gap
+        ``analysis.phases.gap`` (steps).
+
+    Returns
+    -------
+    ndarray
+        Shape of the columns: ``(n_runs,)``, or ``()`` for single values.
+    """
+    delay = _steps(columns["test_onset_step"]) - _steps(columns["train_onset_step"])
+    return np.asarray(delay > gap)
+
+
+def _steps(values: Any) -> NDArray[np.float64]:
+    """Steps as floats, NaN for null."""
+    if isinstance(values, pd.Series):
+        return values.to_numpy(np.float64, na_value=np.nan)
+    return np.asarray(np.nan if values is pd.NA else values, np.float64)

@@ -1,23 +1,23 @@
-"""Phases: the four labels of the phase_diagram study, and ``diverged``.
+"""Phases: the four labels of the kind ``phase_diagram``, and ``diverged``.
 
-Input: traces and the config section ``analysis.phases``. Output: the table ``phases``.
+Input: traces and the settings ``analysis.phases``. Output: columns of the table ``phases``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
-from grokscope.data.tables import from_rows
 from grokscope.data.trace import Trace
-from grokscope.measure.onsets import reached
+from grokscope.measure.onsets import evaluated, reached
+from grokscope.runs.settings import PhaseSettings
 from grokscope.runs.spec import RunKey
 
 # In this order a tied vote is decided.
 PHASES = ("confusion", "memorisation", "grokking", "comprehension", "diverged")
+# Those of runs that end with both metrics at or above the threshold.
+GENERALISING = ("grokking", "comprehension")
 
 
 def label(
@@ -53,34 +53,28 @@ def label(
     return "grokking" if gap > largest_gap else "comprehension"
 
 
-def phase(trace: Trace, settings: Mapping[str, Any]) -> dict[str, Any]:
+def phase(trace: Trace, settings: PhaseSettings) -> dict[str, Any]:
     """Phase and gap of one run.
 
     As published, the initial state is no evaluation: only rows with step > 0 count.
-
-    Parameters
-    ----------
-    settings
-        ``threshold`` and ``gap``.
 
     Returns
     -------
     dict
         ``phase``, ``train_reached_step``, ``test_reached_step``, ``gap``, ``gap_censored``.
     """
-    rows = trace.evaluated()
-    rows = rows[rows["step"] > 0]
     first: dict[str, int | None] = {}
     holds: dict[str, bool] = {}
     for metric in ("train", "test"):
-        above = reached(rows[f"{metric}_metric"], settings["threshold"])
-        first[metric] = int(rows["step"].iloc[above.argmax()]) if above.any() else None
+        steps, values = evaluated(trace, metric)
+        above = reached(values, settings.threshold) & (steps > 0)
+        first[metric] = int(steps[above.argmax()]) if above.any() else None
         holds[metric] = bool(len(above) and above[-1])
     train, test = first["train"], first["test"]
     gap = None if train is None or test is None else test - train
     diverged = trace.info.stopped == "diverged"
     return {
-        "phase": label(diverged, holds["train"], holds["test"], gap, settings["gap"]),
+        "phase": label(diverged, holds["train"], holds["test"], gap, settings.gap),
         "train_reached_step": train,
         "test_reached_step": test,
         "gap": gap,
@@ -88,8 +82,8 @@ def phase(trace: Trace, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def votes(labels: Mapping[RunKey, str]) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Most frequent phase of each cell (all key columns but the seed).
+def votes(labels: Mapping[RunKey, str]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Most frequent phase of each cell (the runs that differ in the seed alone).
 
     Returns
     -------
@@ -97,9 +91,9 @@ def votes(labels: Mapping[RunKey, str]) -> dict[tuple[Any, ...], dict[str, Any]]
         For each cell ``vote``, ``agreement`` (share of the seeds with that phase) and
         ``cell_seeds``.
     """
-    cells: dict[tuple[Any, ...], Counter[str]] = {}
+    cells: dict[tuple[str, ...], Counter[str]] = {}
     for key, name in labels.items():
-        cells.setdefault(key[:-1], Counter())[name] += 1
+        cells.setdefault(key.cell, Counter())[name] += 1
     result = {}
     for cell, counts in cells.items():
         vote = max(PHASES, key=counts.__getitem__)  # max takes the first of a tie
@@ -108,9 +102,13 @@ def votes(labels: Mapping[RunKey, str]) -> dict[tuple[Any, ...], dict[str, Any]]
     return result
 
 
-def phases_table(traces: Iterable[Trace], settings: Mapping[str, Any]) -> pd.DataFrame:
-    """The table ``phases`` of some runs, a row a run."""
-    found = {trace.key: phase(trace, settings) for trace in traces}
-    cells = votes({key: columns["phase"] for key, columns in found.items()})
-    rows = [key.row() | columns | cells[key[:-1]] for key, columns in found.items()]
-    return from_rows(rows, "phases")
+def phase_rows(labelled: Mapping[RunKey, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the table ``phases``: one per run.
+
+    Parameters
+    ----------
+    labelled
+        Columns of :func:`phase` by run.
+    """
+    cells = votes({key: columns["phase"] for key, columns in labelled.items()})
+    return [key.row() | columns | cells[key.cell] for key, columns in labelled.items()]

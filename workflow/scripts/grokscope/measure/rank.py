@@ -1,21 +1,19 @@
 """Rank: how far the rank of each layer's weights falls around the onset of generalisation.
 
-Input: the traces of a panel and the config sections ``analysis.rank`` and ``analysis.onset``.
-Output: the table ``rank``. The ranks themselves are measured while training.
+Input: the ranks in the traces of a panel, the runs' onsets and the settings ``analysis.rank``.
+Output: rows of the table ``rank``. The ranks themselves are measured while training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from grokscope.data.tables import from_rows
 from grokscope.data.trace import RANK_MEASURES, Trace
-from grokscope.measure.onsets import event_onset
+from grokscope.runs.settings import RankSettings
 from grokscope.runs.spec import RunKey
 
 
@@ -24,6 +22,14 @@ class RankSeries(NamedTuple):
 
     steps: NDArray[np.int64]
     ranks: NDArray[np.float64]
+
+    @classmethod
+    def of_layer(cls, trace: Trace, layer: int, measure: str) -> RankSeries:
+        """The measured ranks of a layer of a run."""
+        ranks = trace.frame[f"{measure}_rank_{layer}"].to_numpy()
+        known = ~np.isnan(ranks)
+        steps = trace.frame["step"].to_numpy()[known]
+        return cls(steps.astype(np.int64), ranks[known].astype(np.float64))
 
     def median(self, start: int, stop: int) -> float | None:
         """Median over the measurements in [start, stop), None if there is none."""
@@ -37,6 +43,11 @@ class RankSeries(NamedTuple):
             return None
         return int(self.steps[np.argmin(changes) + 1])
 
+    def around(self, step: int, settings: RankSettings) -> tuple[float | None, float | None]:
+        """Medians over ``[step - before, step)`` and ``[step, step + after]``."""
+        before = self.median(step - settings.before, step)
+        return before, self.median(step, step + settings.after + 1)
+
 
 class RankRun(NamedTuple):
     """What the table needs of a run; a panel's traces need not be in memory together."""
@@ -47,11 +58,6 @@ class RankRun(NamedTuple):
     depth: int
     series: Mapping[tuple[int, str], RankSeries]
 
-    @property
-    def cell(self) -> tuple[Any, ...]:
-        """All key columns but the seed."""
-        return self.key[:-1]
-
 
 class Reference(NamedTuple):
     """Step on which a run's windows are centred, and what it is."""
@@ -60,36 +66,46 @@ class Reference(NamedTuple):
     step: int | None
 
 
-def rank_run(trace: Trace, onset_settings: Mapping[str, Any]) -> RankRun:
-    """Ranks of every layer and measure of a run, without the unmeasured steps."""
-    series = {}
-    for layer in range(1, trace.spec.depth + 1):
-        for measure in RANK_MEASURES:
-            ranks = trace.frame[f"{measure}_rank_{layer}"].dropna()
-            steps = trace.frame.loc[ranks.index, "step"]
-            series[layer, measure] = RankSeries(
-                steps.to_numpy(np.int64), ranks.to_numpy(np.float64)
-            )
-    last_step = len(trace.frame) - 1
-    onset = event_onset(trace, onset_settings)
-    return RankRun(trace.key, onset, last_step, trace.spec.depth, series)
+def rank_run(trace: Trace, onset: int | None) -> RankRun:
+    """Ranks of every layer and measure of a run, without the unmeasured steps.
 
-
-def reference_of(run: RankRun, panel: Sequence[RankRun]) -> Reference:
-    """Where a run's windows are centred.
-
-    Its own onset; for a run that never generalises the median onset of the generalising runs of
-    its cell, or else of its panel, if the run is that long; else nothing.
+    Parameters
+    ----------
+    onset
+        Onset of generalisation (step), None if it was not reached.
     """
-    if run.onset is not None:
-        return Reference("onset", run.onset)
-    cell = [other.onset for other in panel if other.cell == run.cell and other.onset is not None]
-    onsets = cell or [other.onset for other in panel if other.onset is not None]
-    if onsets:
-        matched = round(float(np.median(onsets)))
-        if matched <= run.last_step:
-            return Reference("matched", matched)
-    return Reference("none", None)
+    depth = trace.spec.depth
+    series = {
+        (layer, measure): RankSeries.of_layer(trace, layer, measure)
+        for layer in range(1, depth + 1)
+        for measure in RANK_MEASURES
+    }
+    return RankRun(trace.key, onset, len(trace.frame) - 1, depth, series)
+
+
+def references(panel: Sequence[RankRun]) -> list[Reference]:
+    """Where the windows of each run of a panel are centred.
+
+    On its own onset; for a run that never generalises on the median onset of the generalising
+    runs of its cell, or else of its panel, if the run is that long; else nowhere.
+    """
+    in_cell: dict[tuple[str, ...], list[int]] = {}
+    for run in panel:
+        if run.onset is not None:
+            in_cell.setdefault(run.key.cell, []).append(run.onset)
+    in_panel = [onset for onsets in in_cell.values() for onset in onsets]
+
+    def reference(run: RankRun) -> Reference:
+        if run.onset is not None:
+            return Reference("onset", run.onset)
+        onsets = in_cell.get(run.key.cell, in_panel)
+        if onsets:
+            matched = round(float(np.median(onsets)))
+            if matched <= run.last_step:
+                return Reference("matched", matched)
+        return Reference("none", None)
+
+    return [reference(run) for run in panel]
 
 
 def relative_drop(before: float | None, after: float | None) -> float | None:
@@ -99,61 +115,25 @@ def relative_drop(before: float | None, after: float | None) -> float | None:
     return (before - after) / before
 
 
-def rank_rows(
-    run: RankRun, reference: Reference, settings: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """Rows of a run: one a layer and measure.
+def rank_rows(panel: Sequence[RankRun], settings: RankSettings) -> Iterator[dict[str, Any]]:
+    """Rows of the table ``rank`` of a panel: one per run, layer and measure.
 
-    Medians are over the measurements in ``[reference - before, reference)`` and
-    ``[reference, reference + after]``, as far as the run goes.
+    Medians are those of :meth:`RankSeries.around` the reference.
     """
-    rows = []
-    step = reference.step
-    for (layer, measure), series in run.series.items():
-        before = after = lead = None
-        fall = series.steepest_fall()
-        if step is not None:
-            before = series.median(step - settings["before"], step)
-            after = series.median(step, step + settings["after"] + 1)
-            lead = None if fall is None else step - fall
-        rows.append(
-            run.key.row()
-            | {
+    for run, (kind, step) in zip(panel, references(panel), strict=True):
+        key = run.key.row()
+        for (layer, measure), series in run.series.items():
+            fall = series.steepest_fall()
+            before, after = (None, None) if step is None else series.around(step, settings)
+            yield key | {
                 "layer": layer,
                 "is_last_layer": layer == run.depth,
                 "measure": measure,
-                "reference": reference.kind,
+                "reference": kind,
                 "reference_step": step,
                 "before": before,
                 "after": after,
                 "relative_drop": relative_drop(before, after),
                 "steepest_fall_step": fall,
-                "steepest_fall_lead": lead,
+                "steepest_fall_lead": None if step is None or fall is None else step - fall,
             }
-        )
-    return rows
-
-
-def rank_table(
-    traces: Iterable[Trace], settings: Mapping[str, Any], onset_settings: Mapping[str, Any]
-) -> pd.DataFrame:
-    """The table ``rank`` of one panel, a row a run, layer and measure.
-
-    Parameters
-    ----------
-    settings
-        ``before`` and ``after`` (steps).
-    onset_settings
-        See :func:`grokscope.measure.onsets.event_onset`.
-
-    Raises
-    ------
-    ValueError
-        If the runs are not of one panel: their onsets would be matched across panels.
-    """
-    runs = [rank_run(trace, onset_settings) for trace in traces]
-    panels = {run.key.panel for run in runs}
-    if len(panels) > 1:
-        raise ValueError(f"runs of one panel are needed, not of {sorted(panels)}")
-    rows = [row for run in runs for row in rank_rows(run, reference_of(run, runs), settings)]
-    return from_rows(rows, "rank")

@@ -1,36 +1,39 @@
-"""Summary: a row a run of how each ended.
+"""Summary: how each run ended, and what trained the runs.
 
-Input: traces. Output: the table ``runs``.
+Input: traces. Output: columns of the table ``runs``, and the training environment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from grokscope.data.tables import from_rows
-from grokscope.data.trace import Trace
+from grokscope.data.trace import Trace, TraceInfo
+from grokscope.measure.onsets import evaluated
 
 
 def summary(trace: Trace) -> dict[str, Any]:
     """Columns of the table ``runs`` of one run, without its key."""
-    last, tested = trace.frame.tail(1), trace.evaluated().tail(1)
+    last = len(trace.frame) - 1
+    tested, _ = evaluated(trace, "test")
 
-    def final(rows: pd.DataFrame, column: str) -> float | None:
-        values = rows[column].dropna()
-        return float(values.iloc[0]) if len(values) else None
+    def final(column: str, row: int) -> float | None:
+        value = float(trace.frame[column].to_numpy()[row]) if row >= 0 else np.nan
+        return None if np.isnan(value) else value
 
+    # Steps are 0, 1, 2, ..., so a step is its row.
+    last_test = int(tested[-1]) if len(tested) else -1
     return {
-        "steps": max(len(trace.frame) - 1, 0),
+        "steps": max(last, 0),
         "max_steps": trace.spec.steps,
         "stopped": trace.info.stopped,
         "diverged_step": trace.info.diverged_step,
-        "final_train_loss": final(last, "train_loss"),
-        "final_test_loss": final(tested, "test_loss"),
-        "final_train_metric": final(last, "train_metric"),
-        "final_test_metric": final(tested, "test_metric"),
+        "final_train_loss": final("train_loss", last),
+        "final_test_loss": final("test_loss", last_test),
+        "final_train_metric": final("train_metric", last),
+        "final_test_metric": final("test_metric", last_test),
         "n_train": trace.info.n_train,
         "n_test": trace.info.n_test,
         "n_parameters": trace.info.n_parameters,
@@ -39,7 +42,37 @@ def summary(trace: Trace) -> dict[str, Any]:
     }
 
 
-def runs_table(traces: Iterable[Trace]) -> pd.DataFrame:
-    """The table ``runs`` of some runs, a row a run."""
-    rows = [trace.key.row() | summary(trace) for trace in traces]
-    return from_rows(rows, "runs")
+def training_environment(infos: Iterable[TraceInfo]) -> dict[str, Any]:
+    """Library versions and devices that trained some runs.
+
+    Returns
+    -------
+    dict
+        Plain values: ``versions`` (a sorted list by library, several where traces differ),
+        ``devices`` and ``threads`` (sorted lists).
+    """
+    return merge_environments(
+        {
+            "versions": {name: [version] for name, version in info.versions.items()},
+            "devices": [info.device],
+            "threads": [info.threads],
+        }
+        for info in infos
+    )
+
+
+def merge_environments(environments: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The environment of all runs from those of some: of a study from those of its panels."""
+    versions: dict[str, set[str]] = {}
+    devices: set[str] = set()
+    threads: set[int] = set()
+    for environment in environments:
+        for name, found in environment["versions"].items():
+            versions.setdefault(name, set()).update(found)
+        devices.update(environment["devices"])
+        threads.update(environment["threads"])
+    return {
+        "versions": {name: sorted(versions[name]) for name in sorted(versions)},
+        "devices": sorted(devices),
+        "threads": sorted(threads),
+    }

@@ -1,40 +1,39 @@
 """Transitions: when gradients peak and when the test metric turns (Du & Ji 2026).
 
-Input: traces and the config sections ``analysis.transitions`` and ``analysis.onset``.
-Output: the table ``transitions``.
+Input: traces, their onsets and the settings ``analysis.transitions``. Output: columns of the table
+``transitions``.
 
 The published quantities are taken on the states from which an update was made, θ_0 ... θ_{T-1}.
 A signal that is constant, has a non-finite value or is too short for a quantity gives None.
 
-Reference: Du & Ji 2026, "Gradient-norm peaks precede generalisation", paperId 2603.00392.
+Reference: Du & Ji 2026, "Gradient norm phase transitions as early indicators of generalization in
+grokking", paperId 2603.00392.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import signal
 
-from grokscope.data.tables import from_rows
 from grokscope.data.trace import Trace
-from grokscope.measure.onsets import onsets
+from grokscope.runs.settings import TransitionSettings
 
 # Cross-correlations closer than this are tied: rounding of the Fourier transforms is about
 # 1e-15, and in a tie the lag closest to zero counts, not the luckier rounding.
 TIE_TOLERANCE = 1e-9
 
-Signal = NDArray[np.float64]
+Array = NDArray[np.float64]
 
 
 class Curve(NamedTuple):
     """A signal on steps at equal distances."""
 
     steps: NDArray[np.int64]
-    values: Signal
+    values: Array
 
     def varies(self) -> bool:
         """Whether it has two different values and no non-finite one."""
@@ -45,6 +44,10 @@ class Curve(NamedTuple):
         inside = self.steps < n_steps
         return Curve(self.steps[inside], self.values[inside])
 
+    def slope(self) -> Array:
+        """Derivative by central differences (per step)."""
+        return np.asarray(np.gradient(self.values, self.steps))
+
 
 def curve(trace: Trace, column: str) -> Curve:
     """A column of a trace over the states from which an update was made.
@@ -52,13 +55,17 @@ def curve(trace: Trace, column: str) -> Curve:
     Test columns are taken at the multiples of ``test_every``. The last row of a run that ended
     as planned is a state that was only evaluated; a diverged run updated its last state too.
     """
-    rows = trace.frame if trace.info.stopped == "diverged" else trace.frame.iloc[:-1]
+    frame = trace.frame
+    stop = len(frame) if trace.info.stopped == "diverged" else max(len(frame) - 1, 0)
+    steps, values = (frame[name].to_numpy()[:stop] for name in ("step", column))
     if column.startswith("test_"):
-        rows = rows[rows["test_loss"].notna() & (rows["step"] % trace.spec.test_every == 0)]
-    return Curve(rows["step"].to_numpy(np.int64), rows[column].to_numpy(np.float64))
+        tested = ~np.isnan(frame["test_loss"].to_numpy()[:stop])
+        tested &= steps % trace.spec.test_every == 0
+        steps, values = steps[tested], values[tested]
+    return Curve(steps.astype(np.int64), values.astype(np.float64))
 
 
-def smooth(values: Signal, window: int, order: int) -> Signal:
+def smooth(values: Array, window: int, order: int) -> Array:
     """Savitzky-Golay filter, shape ``(n,)`` to ``(n,)``.
 
     A signal shorter than the window is smoothed with the largest odd window that fits; the
@@ -68,7 +75,14 @@ def smooth(values: Signal, window: int, order: int) -> Signal:
     if n == 0:
         return values
     window = min(window, n - 1 + n % 2)
-    return signal.savgol_filter(values, window, min(order, window - 1))
+    return np.asarray(signal.savgol_filter(values, window, min(order, window - 1)))
+
+
+def smoothed(raw: Curve, settings: TransitionSettings) -> Curve | None:
+    """A curve after :func:`smooth`; None if it does not vary."""
+    if not raw.varies():
+        return None
+    return Curve(raw.steps, smooth(raw.values, settings.savgol_window, settings.savgol_order))
 
 
 class Extremum(NamedTuple):
@@ -78,16 +92,15 @@ class Extremum(NamedTuple):
     value: float
 
 
-def _skipped(norm: Curve, settings: Mapping[str, Any]) -> int:
+# What follows takes smoothed curves, None for one that does not vary, and gives None for it.
+
+
+def _skipped(norm: Curve, settings: TransitionSettings) -> int:
     """Leading steps without search: ``int(skip_fraction * T)`` for T logged steps."""
-    return int(settings["skip_fraction"] * len(norm.steps))
+    return int(settings.skip_fraction * len(norm.steps))
 
 
-def _smoothed(of: Curve, settings: Mapping[str, Any]) -> Signal:
-    return smooth(of.values, settings["savgol_window"], settings["savgol_order"])
-
-
-def gradient_peak(norm: Curve, settings: Mapping[str, Any]) -> tuple[int, bool] | None:
+def gradient_peak(norm: Curve | None, settings: TransitionSettings) -> tuple[int, bool] | None:
     """Step of the largest smoothed gradient norm after the skipped start.
 
     Returns
@@ -96,42 +109,41 @@ def gradient_peak(norm: Curve, settings: Mapping[str, Any]) -> tuple[int, bool] 
         The step, and whether it is the first step searched: a norm that only falls has its
         'peak' there.
     """
-    if not norm.varies():
+    if norm is None:
         return None
     skip = _skipped(norm, settings)
-    index = int(np.argmax(_smoothed(norm, settings)[skip:]))
+    index = int(np.argmax(norm.values[skip:]))
     return int(norm.steps[skip + index]), index == 0
 
 
-def steepest_decrease(norm: Curve, settings: Mapping[str, Any]) -> int | None:
+def steepest_decrease(norm: Curve | None, settings: TransitionSettings) -> int | None:
     """Step of the steepest fall of the smoothed gradient norm after the skipped start.
 
     ``argmin_t d(smoothed norm)/dt`` with central differences; None if it never falls.
     """
-    if not norm.varies():
+    if norm is None:
         return None
     skip = _skipped(norm, settings)
-    slope = np.gradient(_smoothed(norm, settings), norm.steps)[skip:]
+    slope = norm.slope()[skip:]
     index = int(np.argmin(slope))
     return int(norm.steps[skip + index]) if slope[index] < 0 else None
 
 
-def metric_transition(metric: Curve, settings: Mapping[str, Any]) -> Extremum | None:
+def metric_transition(metric: Curve | None) -> Extremum | None:
     """Step of the steepest rise of the smoothed test metric, and that metric.
 
     ``argmax_t d(smoothed metric)/dt`` over the evaluated steps; None if it never rises.
     """
-    if not metric.varies():
+    if metric is None:
         return None
-    smoothed = _smoothed(metric, settings)
-    slope = np.gradient(smoothed, metric.steps)
+    slope = metric.slope()
     index = int(np.argmax(slope))
     if slope[index] <= 0:
         return None
-    return Extremum(int(metric.steps[index]), float(smoothed[index]))
+    return Extremum(int(metric.steps[index]), float(metric.values[index]))
 
 
-def cross_correlation(leader: Signal, follower: Signal, max_lag: int) -> tuple[int, float] | None:
+def cross_correlation(leader: Array, follower: Array, max_lag: int) -> tuple[int, float] | None:
     """Lag of the largest absolute cross-correlation, and the correlation there.
 
     ``c(k) = 1/n sum_t z(leader)[t] z(follower)[t + k]``, ``|k| <= max_lag``, with z-scores
@@ -172,94 +184,88 @@ def cross_correlation(leader: Signal, follower: Signal, max_lag: int) -> tuple[i
 
 
 def derivative_correlation(
-    norm: Curve, metric: Curve, cadence: int, settings: Mapping[str, Any]
+    norm: Curve | None, metric: Curve | None, max_lag: int
 ) -> tuple[int, float] | None:
-    """Cross-correlation of the derivatives of the smoothed signals, its lag in steps.
-
-    The gradient norm is taken at the evaluated steps and smoothed there, like the metric.
+    """Cross-correlation of the derivatives of the smoothed signals.
 
     Parameters
     ----------
     norm, metric
-        Gradient norm (at every step) and test metric (every `cadence` steps).
+        Gradient norm and test metric at the evaluated steps, both smoothed there.
+    max_lag
+        In evaluations.
+
+    Returns
+    -------
+    tuple or None
+        Lag in evaluations, and the correlation; see :func:`cross_correlation`.
     """
-    sampled = Curve(metric.steps, norm.values[metric.steps])
-    if not (sampled.varies() and metric.varies()):
+    if norm is None or metric is None:
         return None
-    leader, follower = (np.gradient(_smoothed(of, settings), of.steps) for of in (sampled, metric))
-    found = cross_correlation(leader, follower, settings["max_lag"] // cadence)
-    return None if found is None else (found[0] * cadence, found[1])
+    return cross_correlation(norm.slope(), metric.slope(), max_lag)
 
 
 def pearson(norm: Curve, metric: Curve) -> float | None:
-    """Pearson correlation of gradient norm and test metric over the evaluated steps, unsmoothed.
+    """Pearson correlation of gradient norm and test metric, unsmoothed, at the evaluated steps.
 
     None with fewer than three evaluations.
     """
-    sampled = Curve(metric.steps, norm.values[metric.steps])
-    if len(metric.steps) < 3 or not (sampled.varies() and metric.varies()):
+    if len(metric.steps) < 3 or not (norm.varies() and metric.varies()):
         return None
-    return float(np.corrcoef(sampled.values, metric.values)[0, 1])
+    return float(np.corrcoef(norm.values, metric.values)[0, 1])
 
 
 def _difference(later: int | None, earlier: int | None) -> int | None:
     return None if later is None or earlier is None else later - earlier
 
 
-def gradient_lag(norm: Curve, metric: Curve, settings: Mapping[str, Any]) -> int | None:
-    """Metric transition minus gradient peak (steps); positive: gradient first."""
-    peak, transition = gradient_peak(norm, settings), metric_transition(metric, settings)
+def gradient_lag(norm: Curve, metric: Curve, settings: TransitionSettings) -> int | None:
+    """Metric transition minus gradient peak (steps) of raw curves; positive: gradient first."""
+    peak = gradient_peak(smoothed(norm, settings), settings)
+    transition = metric_transition(smoothed(metric, settings))
     return None if peak is None or transition is None else transition.step - peak[0]
 
 
 def transitions(
-    trace: Trace, settings: Mapping[str, Any], onset_settings: Mapping[str, Any]
+    trace: Trace, settings: TransitionSettings, found_onsets: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Columns of the table ``transitions`` of one run, without its key.
 
     Parameters
     ----------
-    settings
-        ``skip_fraction``, ``savgol_window``, ``savgol_order``, ``max_lag``,
-        ``replication_steps``.
-    onset_settings
-        See :func:`grokscope.measure.onsets.onsets`.
+    found_onsets
+        Columns of :func:`grokscope.measure.onsets.onsets`.
     """
     norm, metric = curve(trace, "grad_norm"), curve(trace, "test_metric")
-    peak = gradient_peak(norm, settings)
-    peak_step, at_boundary = (None, None) if peak is None else peak
-    turn = metric_transition(metric, settings)
-    turn_step, turn_value = (None, None) if turn is None else turn
-    correlation = derivative_correlation(norm, metric, trace.spec.test_every, settings)
-    first_steps = settings["replication_steps"]
+    sampled = Curve(metric.steps, norm.values[metric.steps])
+    smooth_norm, smooth_metric = smoothed(norm, settings), smoothed(metric, settings)
+    peak_step, at_boundary = gradient_peak(smooth_norm, settings) or (None, None)
+    turn_step, turn_value = metric_transition(smooth_metric) or (None, None)
+    cadence = trace.spec.test_every
+    lag, correlation = derivative_correlation(
+        smoothed(sampled, settings), smooth_metric, settings.max_lag // cadence
+    ) or (None, None)
+    first_steps = settings.replication_steps
     columns: dict[str, Any] = {
         "grad_peak_step": peak_step,
         "grad_peak_at_boundary": at_boundary,
-        "grad_steepest_decrease_step": steepest_decrease(norm, settings),
+        "grad_steepest_decrease_step": steepest_decrease(smooth_norm, settings),
         "metric_transition_step": turn_step,
         "metric_at_transition": turn_value,
         "lag": _difference(turn_step, peak_step),
         "replication_lag": gradient_lag(
             norm.head(first_steps), metric.head(first_steps), settings
         ),
-        "xcorr_lag": None if correlation is None else correlation[0],
-        "xcorr": None if correlation is None else correlation[1],
-        "pearson_r": pearson(norm, metric),
+        "xcorr_lag": None if lag is None else lag * cadence,
+        "xcorr": correlation,
+        "pearson_r": pearson(sampled, metric),
     }
-    columns |= onsets(trace, onset_settings)
+    columns |= found_onsets
     columns["onset_lag"] = _difference(columns["test_onset_step"], peak_step)
-    columns["last_step"] = int(trace.frame["step"].iloc[-1]) if len(trace.frame) else None
+    columns["last_step"] = len(trace.frame) - 1 if len(trace.frame) else None
     for layer in trace.layers:
-        layer_peak = gradient_peak(curve(trace, f"grad_norm_{layer}"), settings)
-        step = None if layer_peak is None else layer_peak[0]
+        layer_norm = smoothed(curve(trace, f"grad_norm_{layer}"), settings)
+        step, _ = gradient_peak(layer_norm, settings) or (None, None)
         columns[f"grad_peak_step_{layer}"] = step
         columns[f"lag_{layer}"] = _difference(turn_step, step)
     return columns
-
-
-def transitions_table(
-    traces: Iterable[Trace], settings: Mapping[str, Any], onset_settings: Mapping[str, Any]
-) -> pd.DataFrame:
-    """The table ``transitions`` of some runs, a row a run."""
-    rows = [trace.key.row() | transitions(trace, settings, onset_settings) for trace in traces]
-    return from_rows(rows, "transitions")

@@ -1,31 +1,36 @@
 """Variants: what each run's alarms would be under every combination of analysis choices.
 
-Input: the traces of a panel and the config sections ``onset``, ``alarms``, ``detectors``,
-``phases``, ``rank`` and ``multiverse`` of ``analysis``. Output: the table ``variants``, from
-which :mod:`grokscope.claims.multiverse` measures the headline numbers again.
+Input: the traces of a panel and the sections ``onset``, ``alarms``, ``phases``, ``rank`` and
+``multiverse`` of the analysis settings. Output: the table ``variants``, from which
+:mod:`grokscope.claims.multiverse` measures the headline numbers again.
 
-Every number is made as the one that the claims judge: alarms of the combined norm that are set
-against onsets are known at the ends of blocks (:mod:`grokscope.measure.detectors.scores`), spikes
-and the order of layers are of the alarms step by step (:mod:`grokscope.measure.alarms`).
+Alarms, warm-up, spikes and leads are those of the tables ``alarms`` and ``evaluation``, step by
+step, so the configured choice gives the claims' numbers exactly.
+
+Choices share what they have in common. The centred index is the causal one of some steps later
+(:func:`grokscope.measure.gai.gai`), so its scores and alarms are the causal ones, that much
+earlier; only the causal ones are computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations, product
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from grokscope.data.tables import from_rows
 from grokscope.data.trace import RANK_MEASURES, Trace
-from grokscope.measure.alarms import alarm_steps, gai, largest_spike, score, spike_peaks
-from grokscope.measure.detectors import DETECTORS, alarm_blocks, block_maxima
-from grokscope.measure.onsets import delayed, metric_onset
+from grokscope.measure.alarms import alarm_steps, largest_spike, spike_peaks
+from grokscope.measure.detectors.registry import DETECTORS, GAI
+from grokscope.measure.detectors.scores import first_score
+from grokscope.measure.gai import gai, score
+from grokscope.measure.onsets import is_event, metric_onset, train_onset
 from grokscope.measure.rank import RankSeries, relative_drop
+from grokscope.runs.settings import AlarmSettings, Analysis, MultiverseSettings
 
 Array = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -54,42 +59,28 @@ class Choice(NamedTuple):
     norm: str
     window: int
 
-    def scores(self, norms: Array, sigma_window: int | None) -> Array:
-        """Score of each step under this choice.
-
-        Parameters
-        ----------
-        norms
-            Gradient norms, shape ``(..., n_steps)``.
-        sigma_window
-            Steps of the running mean and standard deviation.
-
-        Returns
-        -------
-        ndarray
-            Shape ``(..., n_steps)``, in standard deviations; NaN as in
-            :func:`grokscope.measure.alarms.score`, and around a norm of 0 if it is the
-            logarithm's.
-        """
-        if self.norm == "log":
-            with np.errstate(divide="ignore"):
-                norms = np.log(norms)
-        index = gai(norms, self.window, centred=self.smoothing == "centred")
-        if self.sign == "absolute":
-            index = np.abs(index)
-        return score(index, sigma_window if self.sigma == "running" else None)
+    @property
+    def advance(self) -> int:
+        """Steps by which scores come before those of causal smoothing."""
+        return (self.window + 1) // 2 if self.smoothing == "centred" else 0
 
 
-def choices(multiverse: Mapping[str, Any], alarms: Mapping[str, Any]) -> Iterator[Choice]:
-    """All combinations of the config section ``multiverse``.
+def configured(alarms: AlarmSettings) -> Choice:
+    """The choice that alarms are made by everywhere else."""
+    sigma = "expanding" if alarms.sigma_window is None else "running"
+    return Choice("causal", sigma, "signed", "raw", alarms.smoothing_window)
 
-    Without a sigma window in the section ``alarms`` there is no running mean, and only the
-    expanding one is left.
+
+def choices(multiverse: MultiverseSettings, alarms: AlarmSettings) -> list[Choice]:
+    """All combinations of the analysis choices, and the configured one if it is none of them.
+
+    Without a sigma window there is no running mean, and only the expanding one is left.
     """
     names = ("smoothing", "sigma", "sign", "norm", "windows")
-    for choice in map(Choice._make, product(*(multiverse[name] for name in names))):
-        if choice.sigma == "expanding" or alarms["sigma_window"] is not None:
-            yield choice
+    found = list(map(Choice._make, product(*(getattr(multiverse, name) for name in names))))
+    if alarms.sigma_window is None:
+        found = [choice for choice in found if choice.sigma == "expanding"]
+    return list(dict.fromkeys([*found, configured(alarms)]))
 
 
 class Target(NamedTuple):
@@ -116,14 +107,15 @@ class Target(NamedTuple):
         return self.onset - first
 
 
-def targets(trace: Trace, onset: Mapping[str, Any], gap: int) -> list[Target]:
-    """Targets of a run, one for each of the onset section's ``test_thresholds``."""
-    evaluations = onset["evaluations"]
-    train = metric_onset(trace, "train", onset["train_threshold"], evaluations)
+def targets(trace: Trace, analysis: Analysis) -> list[Target]:
+    """Targets of a run, one for each of ``analysis.onset.test_thresholds``."""
+    settings = analysis.onset
+    train = train_onset(trace, settings)
     found = []
-    for threshold in onset["test_thresholds"]:
-        test = metric_onset(trace, "test", threshold, evaluations)
-        found.append(Target(threshold, test, delayed(train, test, gap)))
+    for threshold in settings.test_thresholds:
+        test = metric_onset(trace, "test", threshold, settings.evaluations)
+        onsets = {"train_onset_step": train, "test_onset_step": test}
+        found.append(Target(threshold, test, bool(is_event(onsets, analysis.phases.gap))))
     return found
 
 
@@ -151,21 +143,15 @@ def layer_order(leads: Sequence[int | None]) -> float | None:
     ----------
     Kendall 1945, "The treatment of ties in ranking problems", Biometrika 33.
     """
-    known = [(layer, -lead) for layer, lead in enumerate(leads) if lead is not None]
-    if len({step for _, step in known}) < 2:
-        return None
-    return float(stats.kendalltau(*zip(*known, strict=True)).statistic)
+    known = [lead for lead in leads if lead is not None]
+    # A layer that alarms later has the shorter lead. Layers are never tied.
+    signs = [(earlier > later) - (earlier < later) for earlier, later in combinations(known, 2)]
+    untied = sum(sign != 0 for sign in signs)
+    return sum(signs) / float(np.sqrt(untied * len(signs))) if untied else None
 
 
-def rank_drops(
-    trace: Trace, target: Target, settings: Mapping[str, Any]
-) -> dict[str, float | None]:
+def rank_drops(trace: Trace, target: Target, analysis: Analysis) -> dict[str, float | None]:
     """Relative drop of the last layer's rank around an onset, by measure.
-
-    Parameters
-    ----------
-    settings
-        Config section ``rank``, with the windows of :func:`grokscope.measure.rank.rank_rows`.
 
     Returns
     -------
@@ -176,12 +162,8 @@ def rank_drops(
     for measure in RANK_MEASURES:
         drop = None
         if target.onset is not None:
-            ranks = trace.frame[f"{measure}_rank_{trace.spec.depth}"].dropna()
-            steps = trace.frame.loc[ranks.index, "step"].to_numpy(np.int64)
-            series = RankSeries(steps, ranks.to_numpy(np.float64))
-            before = series.median(target.onset - settings["before"], target.onset)
-            after = series.median(target.onset, target.onset + settings["after"] + 1)
-            drop = relative_drop(before, after)
+            series = RankSeries.of_layer(trace, trace.spec.depth, measure)
+            drop = relative_drop(*series.around(target.onset, analysis.rank))
         drops[f"{measure}_drop"] = drop
     return drops
 
@@ -192,103 +174,125 @@ class Fired(NamedTuple):
     Attributes
     ----------
     warm_up
-        First step whose block has a score.
-    known
-        Alarms as the evaluation knows them: ends of blocks, shape ``(n_known,)``.
+        First step with a score.
     alarms
-        The same step by step, shape ``(n_alarms,)``.
+        Their steps, shape ``(n_alarms,)``.
     peaks
         Their spikes' largest scores, shape ``(n_alarms,)``.
     firsts
         First alarm of each layer, from the first to the last.
     """
 
-    choice: Choice
     warm_up: int | None
-    known: Steps
     alarms: Steps
     peaks: Array
     firsts: list[int | None]
 
+    def earlier(self, steps: int) -> Fired:
+        """The same if all scores came so many steps before; they do not start that early."""
 
-def fire(norms: Array, choice: Choice, settings: Mapping[str, Any]) -> Fired:
-    """Alarms of a run under a choice.
+        def moved(step: int | None) -> int | None:
+            return None if step is None else step - steps
+
+        return Fired(
+            moved(self.warm_up), self.alarms - steps, self.peaks, list(map(moved, self.firsts))
+        )
+
+
+def fire(scores: Array, settings: AlarmSettings) -> Fired:
+    """Alarms of a run.
+
+    Parameters
+    ----------
+    scores
+        Shape ``(1 + depth, n_steps)``: of the combined norm, then of layers 1 to depth.
+    """
+    combined, *layers = scores
+    alarms = alarm_steps(combined, settings.threshold, settings.refractory, DETECTORS[GAI].latched)
+    return Fired(
+        warm_up=first_score(combined),
+        alarms=alarms,
+        peaks=spike_peaks(combined, alarms, settings.refractory),
+        firsts=[first_alarm(layer, settings.threshold) for layer in layers],
+    )
+
+
+def fired_choices(
+    norms: Array, multiverse: MultiverseSettings, settings: AlarmSettings
+) -> dict[Choice, Fired]:
+    """Alarms of a run under every choice.
 
     Parameters
     ----------
     norms
         Gradient norms, shape ``(1 + depth, n_steps)``: combined, then layers 1 to depth.
-    settings
-        Config section ``analysis``: of it ``alarms`` and ``detectors``.
     """
-    of, resolution = settings["alarms"], settings["detectors"]["resolution"]
-    combined, *layers = choice.scores(norms, of["sigma_window"])
-    threshold, refractory = of["threshold"], of["refractory"]
-    scores = block_maxima(combined, resolution)
-    scored = np.flatnonzero(np.isfinite(scores))
-    silent = refractory // resolution
-    known = alarm_blocks(scores, threshold, silent, DETECTORS["gai"].latched) * resolution
-    alarms = alarm_steps(combined, threshold, refractory)
-    return Fired(
-        choice=choice,
-        warm_up=int(scored[0]) * resolution if len(scored) else None,
-        known=known,
-        alarms=alarms,
-        peaks=spike_peaks(combined, alarms, refractory),
-        firsts=[first_alarm(of_layer, threshold) for of_layer in layers],
-    )
+    with np.errstate(divide="ignore"):
+        signals = {"raw": norms, "log": np.log(norms)}
+    causal: dict[Choice, Fired] = {}
+    found: dict[Choice, Fired] = {}
+    index: dict[tuple[str, int], Array] = {}
+    for choice in choices(multiverse, settings):
+        base = choice._replace(smoothing="causal")
+        if base not in causal:
+            place = (choice.norm, choice.window)
+            if place not in index:
+                index[place] = gai(signals[choice.norm], choice.window)
+            values = np.abs(index[place]) if choice.sign == "absolute" else index[place]
+            past = settings.sigma_window if choice.sigma == "running" else None
+            causal[base] = fire(score(values, past), settings)
+        found[choice] = causal[base].earlier(choice.advance)
+    return found
 
 
 def steps_text(steps: Steps) -> str | None:
     """Steps as the column ``alarms`` has them, separated by blanks; None without any."""
-    return " ".join(map(str, steps)) or None
+    return " ".join(map(str, steps.tolist())) or None
 
 
-def steps_of(text: str) -> Steps:
+def parse_steps(text: str) -> Steps:
     """The steps of :func:`steps_text`; none of an empty text."""
     return np.array(text.split(), np.int64)
 
 
-def variant_rows(trace: Trace, settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Rows of a run: one a combination of choices and onset threshold.
+def variant_rows(trace: Trace, analysis: Analysis) -> Iterator[dict[str, Any]]:
+    """Rows of a run: one per combination of choices and onset threshold."""
+    columns = ["grad_norm", *(f"grad_norm_{layer}" for layer in trace.layers if layer > 0)]
+    norms = np.stack([trace.frame[name].to_numpy(np.float64) for name in columns])
+    fired = fired_choices(norms, analysis.multiverse, analysis.alarms)
+    run = trace.key.row() | {"beta2": trace.spec.betas[1]}
+    for target in targets(trace, analysis):
+        drops = rank_drops(trace, target, analysis)
+        for choice, alarms in fired.items():
+            yield run | choice._asdict() | _outcome(alarms, target) | drops
+
+
+def _outcome(fired: Fired, target: Target) -> dict[str, Any]:
+    """Columns of the table ``variants`` that depend on choice and target."""
+    leads = [target.lead(first) for first in fired.firsts]
+    onset = np.nan if target.onset is None else target.onset
+    return {
+        "onset_threshold": target.threshold,
+        "onset": target.onset,
+        "event": target.event,
+        "warm_up": fired.warm_up,
+        "alarms": steps_text(fired.alarms),
+        "spike": largest_spike(fired.peaks, fired.alarms, onset),
+        "last_first_lead": leads[-1],
+        "first_first_lead": leads[0],
+        "tau": layer_order(leads),
+    }
+
+
+def variants_table(traces: Iterable[Trace], analysis: Analysis) -> pd.DataFrame:
+    """The table ``variants`` of some runs, one row per run, choice and onset threshold.
 
     Parameters
     ----------
-    settings
-        Config section ``analysis``, or of it ``onset``, ``alarms``, ``detectors``, ``phases``,
-        ``rank`` and ``multiverse``.
+    traces
+        Runs; one is in memory at a time.
+    analysis
+        Sections ``onset``, ``alarms``, ``phases``, ``rank`` and ``multiverse``.
     """
-    columns = ["grad_norm", *(f"grad_norm_{layer}" for layer in trace.layers if layer > 0)]
-    norms = trace.frame[columns].to_numpy(np.float64).T
-    variants = [
-        fire(norms, choice, settings)
-        for choice in choices(settings["multiverse"], settings["alarms"])
-    ]
-    run = trace.key.row() | {"beta2": trace.spec.betas[1]}
-    for target in targets(trace, settings["onset"], settings["phases"]["gap"]):
-        drops = rank_drops(trace, target, settings["rank"])
-        onset = np.nan if target.onset is None else target.onset
-        for fired in variants:
-            leads = [target.lead(first) for first in fired.firsts]
-            yield (
-                run
-                | fired.choice._asdict()
-                | {
-                    "onset_threshold": target.threshold,
-                    "onset": target.onset,
-                    "event": target.event,
-                    "warm_up": fired.warm_up,
-                    "alarms": steps_text(fired.known),
-                    "spike": largest_spike(fired.peaks, fired.alarms, onset),
-                    "last_first_lead": leads[-1],
-                    "first_first_lead": leads[0],
-                    "tau": layer_order(leads),
-                }
-                | drops
-            )
-
-
-def variants_table(traces: Iterable[Trace], settings: Mapping[str, Any]) -> pd.DataFrame:
-    """The table ``variants`` of some runs; `settings` as in :func:`variant_rows`."""
-    rows = [row for trace in traces for row in variant_rows(trace, settings)]
+    rows = [row for trace in traces for row in variant_rows(trace, analysis)]
     return from_rows(rows, "variants")

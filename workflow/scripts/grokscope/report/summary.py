@@ -1,6 +1,6 @@
-"""Study summaries: one JSON a study, with its grid, counts, lags, verdicts and metadata.
+"""Study summaries: one JSON file per study, with its grid, counts, lags, verdicts and metadata.
 
-Input: the result tables and how the traces were made. Output: mappings of plain values.
+Input: the result tables of a study and how its traces were made. Output: mappings of plain values.
 """
 
 from __future__ import annotations
@@ -8,17 +8,18 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 import grokscope
-from grokscope.data.trace import TraceInfo
+from grokscope.report.tables.parts import of_study
+from grokscope.runs.spec import KEY_COLUMNS, cell_columns, key_columns
 
-GRID_COLUMNS = ("task", "depth", "train_fraction", "weight_decay", "width", "seed")
-CELL = ["task", "depth", "train_fraction", "weight_decay", "width"]
 LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "matplotlib", "jinja2", "snakemake")
+# The tables that a summary is made of; a study without claims has no rows of the last.
+TABLES = ("runs", "transitions", "phases", "claims")
 
 
 def study_facts(study: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -29,25 +30,33 @@ def study_facts(study: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any
     study
         Name of the study.
     tables
-        ``runs``, ``transitions``, ``phases`` and ``claims``.
+        Those of :data:`TABLES`, of this study or of several; ``claims`` may be missing.
 
     Returns
     -------
     dict
         ``grid`` (values that occur), ``runs``, ``seeds``, ``steps`` and ``seconds`` (totals),
-        ``stopped`` and ``phases`` (counts), ``lags`` (a mapping a cell: number, mean, standard
+        ``stopped`` and ``phases`` (counts), ``lags`` (one mapping per cell: number, mean, standard
         deviation and extremes over seeds; steps) and ``claims``.
     """
-    mine = {name: table[table["study"] == study] for name, table in tables.items()}
+    mine = {name: of_study(table, study) for name, table in tables.items()}
     runs = mine["runs"]
-    grid = {f"{name}s": sorted(runs[name].unique().tolist()) for name in GRID_COLUMNS}
+    # Named like the keys of the config: lists of what every study has, settings as they are.
+    grid = {
+        f"{name}s" if name in KEY_COLUMNS else name: sorted(runs[name].dropna().unique().tolist())
+        for name in key_columns(runs.columns)[1:]
+    }
+    cell_names = cell_columns(mine["transitions"].columns)[1:]
     lags = []
-    for cell, group in mine["transitions"].groupby(CELL):
-        of: dict[str, Any] = dict(zip(CELL, cell, strict=True))
+    for cell, group in mine["transitions"].groupby(cell_names, dropna=False):
+        of: dict[str, Any] = {
+            name: _plain(value) for name, value in zip(cell_names, cell, strict=True)
+        }
         for name in ("lag", "replication_lag", "onset_lag"):
             of[name] = _spread(group[name])
         lags.append(of)
     columns = ["claim", "verdict", "measured", "low", "high", "n", "seeds"]
+    claims = mine["claims"][columns].to_dict("records") if "claims" in mine else []
     return {
         "study": study,
         "grid": grid,
@@ -58,26 +67,7 @@ def study_facts(study: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any
         "stopped": _counts(runs["stopped"]),
         "phases": _counts(mine["phases"]["phase"]),
         "lags": lags,
-        "claims": [
-            {name: _plain(value) for name, value in row.items()}
-            for row in mine["claims"][columns].to_dict("records")
-        ],
-    }
-
-
-def training_environment(infos: Iterable[TraceInfo]) -> dict[str, Any]:
-    """Library versions and devices that trained the runs; several where traces differ."""
-    versions: dict[str, set[str]] = {}
-    devices, threads = set(), set()
-    for info in infos:
-        for name, version in info.versions.items():
-            versions.setdefault(name, set()).add(version)
-        devices.add(info.device)
-        threads.add(info.threads)
-    return {
-        "versions": {name: sorted(versions[name]) for name in sorted(versions)},
-        "devices": sorted(devices),
-        "threads": sorted(threads),
+        "claims": [{name: _plain(value) for name, value in row.items()} for row in claims],
     }
 
 
@@ -107,7 +97,7 @@ def _spread(values: pd.Series) -> dict[str, Any]:
     return {
         "n": len(known),
         "mean": float(known.mean()),
-        "sd": float(known.std()) if len(known) > 1 else None,
+        "sd": float(known.std(ddof=1)) if len(known) > 1 else None,
         "min": float(known.min()),
         "max": float(known.max()),
     }

@@ -1,8 +1,8 @@
-"""Blocks: runs that one job trains, where a job a run would mostly wait for Python to start.
+"""Blocks: short runs that one job trains, since single ones would mostly wait for Python to start.
 
 The runs of a block differ only in weight decay and seed, so they share their shape (and, on an
-accelerator, a batch). They are numbered seeds first: appending seeds to a grid leaves the blocks
-before them as they are.
+accelerator, a batch). They are filled seed by seed: appending seeds to a grid leaves the full
+blocks before them unchanged.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from grokscope.runs.spec import RunKey, RunSpec
-from grokscope.runs.tasks import TASKS, task_parameters
+from grokscope.runs.tasks import TASKS, parameters_of
 
-# What a job of many short runs should last: ten times its start.
+# Duration of a job of many short runs: ten times that of its start.
 _BLOCK_SECONDS = 30.0
 _MOST_RUNS = 16
-# What the runs of a block have in common.
+# Fields that the runs of a block have in common.
 _ALIKE = {field.name for field in fields(RunSpec)} - {
     "seed",
     "data_seed",
@@ -27,14 +27,14 @@ _ALIKE = {field.name for field in fields(RunSpec)} - {
 
 
 def estimated_seconds(spec: RunSpec) -> float:
-    """About how long a run trains on one core, if it does not stop early.
+    """Approximate training time of a run on one core (seconds) if it does not stop early.
 
     Floating-point operations of its matrix products at 100 GFLOP/s, a few passes over
-    activations and logits, and 0.2 ms a step for everything else (measured within a factor of
+    activations and logits, and 0.2 ms per step for everything else (measured within a factor of
     two; benchmarks/RESULTS.md).
     """
     task = TASKS[spec.task]
-    n = task.size(**task_parameters(spec, task))
+    n = task.size(**parameters_of(spec, task))
     n_out = math.isqrt(n) + 1 if task.symbolic else 1
     products = (spec.depth - 2) * spec.width**2 + spec.width * n_out
     passes = n * ((spec.depth - 1) * spec.width + 4 * n_out)
@@ -43,14 +43,14 @@ def estimated_seconds(spec: RunSpec) -> float:
 
 @dataclass(frozen=True)
 class BlockRule:
-    """Blocks whose runs have the same ends of paths: one rule of the workflow.
+    """Blocks whose runs have the same path suffixes: one rule of the workflow.
 
     Attributes
     ----------
     suffixes
-        Ends of the paths of a block's traces, a run each.
+        Ends of the paths of a block's traces, one per run.
     blocks
-        Runs of each block by the beginning of their paths.
+        Runs of each block, by the common beginning of their paths.
     """
 
     suffixes: tuple[str, ...]
@@ -60,34 +60,35 @@ class BlockRule:
 def make_blocks(
     specs: Mapping[RunKey, RunSpec], runs_per_job: int | None
 ) -> list[tuple[RunKey, ...]]:
-    """Cut the runs into blocks of one or more.
+    """Split the runs into blocks of one or more.
 
     Parameters
     ----------
     specs
         All runs.
     runs_per_job
-        Most runs a block; None fills blocks with short runs, up to about half a minute.
+        Largest number of runs per block; None fills blocks with short runs up to about half a
+        minute.
     """
     groups: dict[tuple[str, ...], list[RunKey]] = {}
     for key, spec in specs.items():
-        # Text, since not every value can be hashed.
+        # As text, since not every value is hashable.
         alike = tuple(str(getattr(spec, name)) for name in _ALIKE)
         groups.setdefault(alike, []).append(key)
     blocks = []
     for keys in groups.values():
-        # Seeds in the order in which they first come; all weight decays of one, then the next.
+        # In the order of the seeds' first appearance: all weight decays of one, then the next.
         order = {seed: place for place, seed in enumerate(dict.fromkeys(k.seed for k in keys))}
         keys.sort(key=lambda key: order[key.seed])
         size = runs_per_job
         if size is None:
             fit = _BLOCK_SECONDS / estimated_seconds(specs[keys[0]])
-            # Whole seeds where they fit, so that no weight decay is left over; as the first
-            # seed has them, since seeds may be appended.
+            # Whole seeds where they fit, so that no weight decay is left over; counted by the
+            # first seed, since seeds may be appended.
             unit = sum(key.seed == keys[0].seed for key in keys)
             if unit > fit:
                 unit = 1
-            # Times powers of two: cells of like cost get blocks of like size, hence fewer rules.
+            # Times a power of two: cells of similar cost get blocks of equal size, so fewer rules.
             size = unit * 2 ** int(math.log2(min(max(fit, unit), max(_MOST_RUNS, unit)) / unit))
         blocks += [tuple(keys[start : start + size]) for start in range(0, len(keys), size)]
     return blocks

@@ -1,4 +1,4 @@
-"""Plan: which files a configuration asks for, and what each rule is told.
+"""Plan: the files that a configuration asks for, and the parameters of each rule.
 
 Input: the mapping that Snakemake read. Output: paths and parameter strings for the rules.
 Parameters are JSON strings with sorted keys that depend on wildcards alone, since Snakemake
@@ -7,41 +7,27 @@ compares parameters as an unordered set of their representations.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from grokscope.core.errors import UserError
+from grokscope.runs import paths
 from grokscope.runs.config import check_config
+from grokscope.runs.grid import expand_runs
 from grokscope.runs.jobs import BlockRule, block_rules, estimated_seconds, make_blocks
-from grokscope.runs.spec import Panel, RunKey, expand_runs, panels
+from grokscope.runs.kinds import KINDS, Kind
+from grokscope.runs.spec import Panel, RunKey, panels
 
-STUDIES = ("lead_lag", "gai", "phase_diagram")
-PANEL_TABLES = ("runs", "transitions", "alarms", "rank", "phases")
-EVALUATION_TABLES = ("evaluation", "chance", "curves")
-STUDY_TABLES = (*PANEL_TABLES, *EVALUATION_TABLES, "multiverse", "claims")
+# A wildcard constraint that nothing matches.
+NOTHING = "(?!)"
 
-FIGURES = {
-    "lead_lag": ("summary_grid", "lags", "weight_norms"),
-    "gai": (
-        "detection_curves",
-        "specification_curves",
-        "gai_outcomes",
-        "gai_trace",
-        "alarm_leads",
-        "rank_at_onset",
-    ),
-    "phase_diagram": ("phase_diagram", "delay_map", "example_curves", "effects"),
-}
 
-# A caption a figure; the overlays of lead_lag share one.
-CAPTIONS = FIGURES | {"lead_lag": (*FIGURES["lead_lag"], "overlay")}
-
-PANEL_PATTERN = "results/panels/{study}/task={task}/depth={depth}/{table}.parquet"
-OVERLAY_PATTERN = (
-    "results/figures/{study}/overlays/task={task}/depth={depth}/train_fraction={train_fraction}"
-    "/weight_decay={weight_decay}/width={width}/seed={seed}"
-)
+class TargetError(UserError, LookupError):
+    """A target that belongs to a study which the configuration does not have."""
 
 
 def to_json(value: Any) -> str:
@@ -49,18 +35,18 @@ def to_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def growing(
+def scaled_by_attempt(
     first: int | Callable[[Mapping[str, str]], int],
 ) -> Callable[[Mapping[str, str], int], int]:
-    """What a job asks for of a resource: more each time, since it may have failed for want of it.
+    """Amount of a resource per attempt: more each time, since the job may have lacked it.
 
-    At most three times as much as at first: a job that is often preempted fails often, and
-    would otherwise ask for more than any machine has.
+    At most three times the first amount: a job that is often preempted fails often, and would
+    otherwise request more than any machine has.
 
     Parameters
     ----------
     first
-        The amount at the first attempt, or a function of the job's wildcards that gives it.
+        Amount at the first attempt, or a function that computes it from the job's wildcards.
     """
 
     def ask(wildcards: Mapping[str, str], attempt: int) -> int:
@@ -88,12 +74,80 @@ class Plan:
         self.config = check_config(config)
         self.specs = expand_runs(self.config)
         self.panels = panels(self.specs)
-        # Without a store a killed job would lose the runs that it had finished.
-        runs_per_job = self.config["runs_per_job"] if self.config["store"] else 1
+        self._runs = {key.path: key for key in self.specs}
+        # Without a store, a killed job would lose its finished runs.
+        runs_per_job = self.config.runs_per_job if self.config.store else 1
         blocks = make_blocks(self.specs, runs_per_job)
         self.block_rules: list[BlockRule] = block_rules(blocks)
         # Serialised once: input and parameter functions are called for every job.
-        self._json = {key: spec.to_json() for key, spec in self.specs.items()}
+        self._json = {key: spec.to_json(with_varied=True) for key, spec in self.specs.items()}
+
+    # ----------------------------------------------------------------- studies
+
+    @property
+    def studies(self) -> list[str]:
+        """Names of the studies."""
+        return list(self.config.studies)
+
+    def kind(self, study: str) -> Kind:
+        """Kind of a study."""
+        return KINDS[self.config.studies[study].kind]
+
+    def named(self, kind: str | None = None) -> str:
+        """Wildcard constraint that matches the studies of a kind, or all studies."""
+        names = [name for name in self.studies if kind in (None, self.kind(name).name)]
+        return "|".join(names) or NOTHING
+
+    def varied(self) -> list[str]:
+        """Names of the studies whose headline numbers are measured under every analysis choice."""
+        return [study for study in self.studies if self.kind(study).has_variants]
+
+    def studies_json(self) -> str:
+        """Kind and claims of every study, as JSON in the order of the configuration."""
+        return json.dumps(
+            {
+                name: {"kind": study.kind, "claims": study.claims}
+                for name, study in self.config.studies.items()
+            }
+        )
+
+    def config_json(self) -> str:
+        """The completed configuration as JSON, in the order that people read."""
+        return json.dumps(self.config.values)
+
+    def study_json(self, study: str) -> str:
+        """Name, kind and claims of a study, as JSON."""
+        settings = self.config.studies[study]
+        return to_json({"name": study, "kind": settings.kind, "claims": settings.claims})
+
+    def check_targets(self, targets: Iterable[str], rules: Iterable[str] = ()) -> None:
+        """Refuse targets of studies that do not exist.
+
+        Parameters
+        ----------
+        targets
+            Names of rules or files.
+        rules
+            Names of all rules; the studies are among them.
+
+        Raises
+        ------
+        TargetError
+            Naming the target, the study and those of the configuration.
+        """
+        known = {*rules, *self.studies}
+        for target in targets:
+            is_name = target.isidentifier() and target not in known and not Path(target).exists()
+            study = target if is_name else paths.study_of(target)
+            if study is not None and study not in known:
+                near = difflib.get_close_matches(study, known, 1)
+                hint = f" (did you mean {near[0]!r}?)" if near else ""
+                raise TargetError(
+                    f"target {target}: the configuration has no study {study!r}{hint}; "
+                    f"it has {', '.join(self.studies)}"
+                )
+
+    # -------------------------------------------------------------------- runs
 
     def keys(self, study: str | None = None) -> list[RunKey]:
         """Runs of a study, or all."""
@@ -115,21 +169,10 @@ class Plan:
         KeyError
             If the configuration has no such run.
         """
-        key = RunKey(
-            wildcards["study"],
-            wildcards["task"],
-            int(wildcards["depth"]),
-            wildcards["train_fraction"],
-            wildcards["weight_decay"],
-            int(wildcards["width"]),
-            int(wildcards["seed"]),
-        )
-        if key not in self.specs:
-            raise KeyError(f"the configuration has no run {key}")
-        return key
+        return self._runs[paths.TRACE_PATTERN.format(**wildcards)]
 
     def seconds(self, keys: Iterable[RunKey]) -> float:
-        """About how long training some runs takes."""
+        """Approximate time (seconds) of training some runs."""
         return sum(estimated_seconds(self.specs[key]) for key in keys)
 
     def minutes(self, keys: Iterable[RunKey]) -> int:
@@ -137,55 +180,56 @@ class Plan:
         return 10 + math.ceil(5 * self.seconds(keys) / 60)
 
     def priority(self, keys: Iterable[RunKey]) -> float:
-        """Of a job that trains some runs: the longest first, all after any analysis (0).
+        """Priority of a job that trains some runs: longest first, all after any analysis (0).
 
-        So no core waits long for the last training, and tables come as soon as they can.
+        So no core waits long for the last training, and tables are made as early as possible.
         """
         return -1 / self.seconds(keys)
 
     def panel_of(self, wildcards: Mapping[str, str]) -> list[RunKey]:
         """Runs of the panel that wildcards name; KeyError if there are none."""
         panel = Panel(wildcards["study"], wildcards["task"], int(wildcards["depth"]))
-        if panel not in self.panels:
-            raise KeyError(f"the configuration has no panel {panel}")
         return self.panels[panel]
 
-    def panel_tables(self, study: str, table: str) -> list[str]:
-        """Panel tables (or other parquet files of its panels) of a study."""
-        return [
-            PANEL_PATTERN.format(table=table, **panel._asdict())
-            for panel in self.panels
-            if panel.study == study
-        ]
+    # ------------------------------------------------------------------- files
 
-    def study_tables(
-        self, tables: Sequence[str] = STUDY_TABLES, studies: Sequence[str] = STUDIES
-    ) -> list[str]:
-        """Tables of some studies; the multiverse is that of gai alone."""
-        return [
-            f"results/studies/{study}/{table}.parquet"
-            for study in studies
-            for table in tables
-            if table != "multiverse" or study == "gai"
-        ]
+    def panel_files(self, study: str, name: str) -> list[str]:
+        """A file of each panel of a study, such as ``runs.parquet``."""
+        return [paths.panel_file(panel, name) for panel in self.panels if panel.study == study]
 
-    def settings(self, *sections: str) -> str:
-        """Some sections of the analysis settings, as JSON."""
-        return to_json({name: self.config["analysis"][name] for name in sections})
+    def study_tables(self, study: str) -> list[str]:
+        """All tables of a study."""
+        return [paths.study_table(study, table) for table in paths.STUDY_TABLES]
 
-    def overlays(self) -> list[str]:
-        """Stems of the overlay figures, one a run of lead_lag."""
-        return [OVERLAY_PATTERN.format(**key._asdict()) for key in self.keys("lead_lag")]
+    def run_figures(self, study: str, suffix: str) -> list[str]:
+        """Paths of the figures of single runs of a study."""
+        stems = paths.run_figure_stems(self.kind(study), self.keys(study))
+        return [f"{stem}.{suffix}" for stem in stems]
 
     def figures(self, study: str, suffixes: Sequence[str] = ("png", "svg")) -> list[str]:
-        """Paths of all figures of a study that the configuration has; none of another."""
-        if study not in self.config["studies"]:
-            return []
-        stems = [
-            # The one figure that people ask for by name has the shortest path.
-            "results/phase_diagram" if name == study else f"results/figures/{study}/{name}"
-            for name in FIGURES[study]
+        """Paths of all figures of a study."""
+        stems = paths.figure_stems(study, self.kind(study)).values()
+        named = [f"{stem}.{suffix}" for stem in stems for suffix in suffixes]
+        return named + [path for suffix in suffixes for path in self.run_figures(study, suffix)]
+
+    def study_files(self, study: str) -> list[str]:
+        """All results of a study.
+
+        Including traces and panel tables: Snakemake silently accepts a deleted intermediate file
+        while files downstream of it exist.
+        """
+        names = [*(f"{table}.parquet" for table in (*paths.PANEL_TABLES, "scores"))]
+        names += ["variants.parquet"] if self.kind(study).has_variants else []
+        return [
+            *self.traces(self.keys(study)),
+            *(path for name in names for path in self.panel_files(study, name)),
+            *self.study_tables(study),
+            *self.figures(study),
+            paths.summary(study),
         ]
-        if study == "lead_lag":
-            stems += self.overlays()
-        return [f"{stem}.{suffix}" for stem in stems for suffix in suffixes]
+
+    # -------------------------------------------------------------- parameters
+
+    def settings(self, *sections: str) -> str:
+        """Sections of the analysis settings as JSON; all of them if none is named."""
+        return self.config.analysis.to_json(sections or None)

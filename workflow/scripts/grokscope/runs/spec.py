@@ -1,25 +1,41 @@
-"""Runs: which trainings a configuration asks for, what specifies each, where each is kept.
+"""Runs: specification, name and trace path of a training.
 
-Input: a validated configuration (:mod:`grokscope.runs.config`). Output: the run table, a mapping
-of :class:`RunKey` to :class:`RunSpec`. No numerics are imported here: the Snakefile expands
-tens of thousands of runs at parse time.
+No numerics are imported here: the Snakefile expands tens of thousands of runs at parse time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from itertools import product
 from typing import Any, NamedTuple
 
 KEY_COLUMNS = ("study", "task", "depth", "train_fraction", "weight_decay", "width", "seed")
-
-TRACE_PATTERN = (
-    "results/traces/{study}/task={task}/depth={depth}/train_fraction={train_fraction}"
-    "/weight_decay={weight_decay}/width={width}/seed={seed}.parquet"
+# Further training settings that a grid may vary. Those that a study's grids name are part of the
+# identity of its runs: in the path and as key columns of its tables, between width and seed.
+VARIABLE = (
+    "p",
+    "samples",
+    "data_seed",
+    "init_seed",
+    "encoding",
+    "embedding_dim",
+    "learning_rate",
+    "betas",
 )
+
+
+def key_columns(columns: Iterable[str]) -> list[str]:
+    """Names of the key columns among those of a table of runs: the fixed and the varied ones."""
+    present = set(columns)
+    varied = [name for name in VARIABLE if name in present]
+    return [*KEY_COLUMNS[:-1], *varied, KEY_COLUMNS[-1]]
+
+
+def cell_columns(columns: Iterable[str]) -> list[str]:
+    """The same without the seed: the columns that the runs of a cell share."""
+    return key_columns(columns)[:-1]
 
 
 def decimal_string(value: float | str) -> str:
@@ -33,7 +49,7 @@ def decimal_string(value: float | str) -> str:
 
 
 class Panel(NamedTuple):
-    """The runs that are analysed together."""
+    """Study, task and depth: the runs that are analysed together."""
 
     study: str
     task: str
@@ -41,7 +57,11 @@ class Panel(NamedTuple):
 
 
 class RunKey(NamedTuple):
-    """What distinguishes a run from all others; decimals are canonical strings."""
+    """The identity of a run.
+
+    Decimals are canonical strings. ``settings`` are the name and value, as text, of each further
+    setting that the study's grids vary; "none" where the run's task does not use it.
+    """
 
     study: str
     task: str
@@ -50,33 +70,94 @@ class RunKey(NamedTuple):
     weight_decay: str
     width: int
     seed: int
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def panel(self) -> Panel:
         return Panel(self.study, self.task, self.depth)
 
     @property
+    def parameters(self) -> dict[str, str]:
+        """Everything that distinguishes the runs of a study, as text, in path order."""
+        fixed = {name: str(getattr(self, name)) for name in KEY_COLUMNS[1:-1]}
+        return fixed | dict(self.settings) | {"seed": str(self.seed)}
+
+    @property
+    def cell(self) -> tuple[str, ...]:
+        """Values that the runs of a cell share: everything but the seed."""
+        return (self.study, *list(self.parameters.values())[:-1])
+
+    @property
     def path(self) -> str:
         """Path of the run's trace, relative to the working directory."""
-        return TRACE_PATTERN.format(**self._asdict())
+        folders = "/".join(f"{name}={value}" for name, value in self.parameters.items())
+        return f"{TRACES}/{self.study}/{folders}.parquet"
 
     def row(self) -> dict[str, Any]:
-        """Key columns as they stand in tables: decimals as numbers."""
-        values = self._asdict()
+        """Values of the key columns in tables: decimals as numbers, None for "none"."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in KEY_COLUMNS[:-1]}
         values["train_fraction"] = float(self.train_fraction)
         values["weight_decay"] = float(self.weight_decay)
-        return values
+        for name, text in self.settings:
+            values[name] = None if text == _UNUSED else _FROM_TEXT.get(name, int)(text)
+        return values | {"seed": self.seed}
 
     def __str__(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in self._asdict().items())
+        return ", ".join(f"{name}={value}" for name, value in self.named.items())
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The study and all parameters, as text."""
+        return {"study": self.study} | self.parameters
+
+
+TRACES = "results/traces"
+_UNUSED = "none"
+# How a setting's text becomes a value of its key column; whole numbers unless named.
+_FROM_TEXT: dict[str, Callable[[str], Any]] = {
+    "encoding": str,
+    "learning_rate": float,
+    "betas": str,
+}
+
+
+def _as_text(value: Any) -> str:
+    """A varied setting in a path: "none", "0.001", "0.9,0.98", "97"."""
+    if value is None:
+        return _UNUSED
+    if isinstance(value, tuple):
+        return ",".join(map(_as_text, value))
+    return decimal_string(value) if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Early stopping rule: all `metrics` at or above `threshold` for `hold_steps`."""
+
+    metrics: tuple[str, ...]
+    threshold: float
+    hold_steps: int
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> EarlyStop:
+        """From a mapping read from JSON or YAML; ValueError if its fields differ."""
+        if set(values) != {"metrics", "threshold", "hold_steps"}:
+            raise ValueError(f"not an early stopping rule: {dict(values)}")
+        return cls(**{**values, "metrics": tuple(values["metrics"])})
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """All that a training depends on besides code and libraries.
+    """Everything that a training depends on besides code and libraries.
 
-    Parameters that the task or the encoding does not use are None, so that changing them
-    does not ask for the run anew.
+    Parameters that the task or the encoding does not use are None, so that changing them does
+    not train the run again.
+
+    Attributes
+    ----------
+    varied
+        Names of the settings that belong to the run's identity because its study varies them.
+        They affect the run's name alone, so they are part of neither comparisons nor traces.
     """
 
     study: str
@@ -98,16 +179,30 @@ class RunSpec:
     test_every: int
     rank_every: int | None
     rank_tolerance: float
-    early_stop: Mapping[str, Any] | None
+    early_stop: EarlyStop | None
+    varied: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def key(self) -> RunKey:
-        return RunKey(*(getattr(self, name) for name in KEY_COLUMNS))
+        settings = tuple((name, _as_text(getattr(self, name))) for name in self.varied)
+        fixed = {name: getattr(self, name) for name in KEY_COLUMNS}
+        return RunKey(**fixed, settings=settings)
 
-    def to_json(self) -> str:
-        """One line of JSON with sorted keys: equal specifications give equal strings."""
-        # Not asdict: it copies deeply, and a plan has tens of thousands of these.
-        return json.dumps({name: getattr(self, name) for name in _FIELDS}, sort_keys=True)
+    def to_json(self, with_varied: bool = False) -> str:
+        """One line of JSON with sorted keys; equal specifications give equal strings.
+
+        Parameters
+        ----------
+        with_varied
+            Whether to include the names of varied settings, which jobs need.
+        """
+        # Not asdict: it makes deep copies, and a plan has tens of thousands of specifications.
+        values = {name: getattr(self, name) for name in _FIELDS}
+        if self.early_stop is not None:
+            values["early_stop"] = vars(self.early_stop)
+        if with_varied and self.varied:
+            values["varied"] = self.varied
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> RunSpec:
@@ -118,65 +213,37 @@ class RunSpec:
         ValueError
             If a field is missing or unknown.
         """
-        values = json.loads(text)
-        if not isinstance(values, dict) or set(values) != _FIELDS:
+        return cls.from_values(json.loads(text))
+
+    @classmethod
+    def from_values(cls, values: Any) -> RunSpec:
+        """From a mapping read from JSON.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing or unknown.
+        """
+        if not isinstance(values, dict) or set(values) - {"varied"} != _FIELDS:
             found = set(values) if isinstance(values, dict) else {type(values).__name__}
             raise ValueError(f"not a run specification; fields differ: {sorted(found ^ _FIELDS)}")
-        values["betas"] = tuple(values["betas"])
-        return cls(**values)
+        stop = values["early_stop"]
+        return cls(
+            **values
+            | {
+                "betas": tuple(values["betas"]),
+                "early_stop": None if stop is None else EarlyStop.from_values(stop),
+                "varied": tuple(values.get("varied", ())),
+            }
+        )
 
 
-_FIELDS = frozenset(field.name for field in fields(RunSpec))
+_FIELDS = frozenset(item.name for item in fields(RunSpec)) - {"varied"}
 
 
-def expand_study(study: str, settings: Mapping[str, Any]) -> Iterator[RunSpec]:
-    """Specifications of all runs of one study, in the order of the grids."""
-    from grokscope.runs.tasks import TASKS
-
-    for grid in settings["grids"]:
-        for task, depth, fraction, decay, width, seed in product(
-            grid["tasks"],
-            grid["depths"],
-            grid["train_fractions"],
-            grid["weight_decays"],
-            grid["widths"],
-            grid["seeds"],
-        ):
-            uses = TASKS[task].parameters
-            # A scalar input has no symbols to encode.
-            encoding = settings["encoding"] if TASKS[task].symbolic else "scalar"
-            data_seed, init_seed = settings["data_seed"], settings["init_seed"]
-            yield RunSpec(
-                study=study,
-                task=task,
-                depth=depth,
-                train_fraction=decimal_string(fraction),
-                weight_decay=decimal_string(decay),
-                width=width,
-                seed=seed,
-                data_seed=seed if data_seed is None else data_seed,
-                init_seed=seed if init_seed is None else init_seed,
-                p=settings["p"] if "p" in uses else None,
-                samples=settings["samples"] if "samples" in uses else None,
-                encoding=encoding,
-                embedding_dim=settings["embedding_dim"] if encoding == "embedding" else None,
-                learning_rate=float(settings["learning_rate"]),
-                betas=(float(settings["betas"][0]), float(settings["betas"][1])),
-                steps=grid["steps"],
-                test_every=settings["test_every"],
-                rank_every=settings["rank_every"],
-                rank_tolerance=float(settings["rank_tolerance"]),
-                early_stop=settings["early_stop"],
-            )
-
-
-def expand_runs(config: Mapping[str, Any]) -> dict[RunKey, RunSpec]:
-    """Run table of a validated configuration."""
-    return {
-        spec.key: spec
-        for study, settings in config["studies"].items()
-        for spec in expand_study(study, settings)
-    }
+def read_specs(text: str) -> list[RunSpec]:
+    """Specifications from a JSON list, the form in which jobs get them."""
+    return [RunSpec.from_values(values) for values in json.loads(text)]
 
 
 def panels(keys: Iterable[RunKey]) -> dict[Panel, list[RunKey]]:

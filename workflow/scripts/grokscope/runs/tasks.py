@@ -1,4 +1,4 @@
-"""Tasks: what a network is to learn. A registry of seeded data sets and their splits.
+"""Tasks: what networks learn. A registry of seeded data sets.
 
 To add a task, write one function that draws its samples and register it:
 
@@ -7,14 +7,14 @@ To add a task, write one function that draws its samples and register it:
 ...     x = rng.uniform(-1, 1, (samples, 1))
 ...     return ScalarSamples(inputs=x, targets=2 * x)
 
-then list its name in ``workflow/schemas/config.schema.yaml``. A binary operation mod p is
-one line, see :func:`register_modular`. All randomness comes from the ``RandomState`` that is
-handed in; the split is drawn from it after the samples, as the published code does.
+and configurations can name it. A binary operation mod p is one line, see
+:func:`register_modular`. All randomness comes from the ``RandomState``
+argument; the split is drawn from it after the samples, as the published code does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -60,15 +60,6 @@ Samples = SymbolSamples | ScalarSamples
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Samples of one run and its split: indices of training and test samples."""
-
-    samples: Samples
-    train: NDArray[np.int64]
-    test: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class Task:
     """A registered task.
 
@@ -83,7 +74,7 @@ class Task:
     symbolic
         Whether inputs are pairs of symbols (classification) or scalars (regression).
     check
-        ``check(**parameters)`` gives what is wrong with the parameters, or None.
+        ``check(**parameters)`` describes what is wrong with the parameters, or is None.
     """
 
     name: str
@@ -178,7 +169,7 @@ def sine_regression(rng: np.random.RandomState, samples: int) -> ScalarSamples:
 
 @register("cubic_regression", ("samples",), size=lambda samples: samples)
 def cubic_regression(rng: np.random.RandomState, samples: int) -> ScalarSamples:
-    """Degree-3 polynomial of a scalar, the arm of gai in which nothing is delayed.
+    """Degree-3 polynomial of a scalar, the arm of the GAI study without delayed generalisation.
 
     ``x ~ U(-1, 1)``, coefficients ``c_0 .. c_3 ~ N(0, 1)`` drawn after x from the same
     stream; x and y are then standardised over the data set (mean 0, standard deviation 1).
@@ -189,28 +180,11 @@ def cubic_regression(rng: np.random.RandomState, samples: int) -> ScalarSamples:
     return ScalarSamples((x - x.mean()) / x.std(), (y - y.mean()) / y.std())
 
 
-def task_parameters(spec: RunSpec | Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """The settings that the task uses, taken from a specification or from study settings."""
-    if isinstance(spec, RunSpec):
-        return {name: getattr(spec, name) for name in task.parameters}
-    return {name: spec[name] for name in task.parameters}
+def parameters_of(spec: RunSpec, task: Task) -> dict[str, Any]:
+    """The parameters of a run's specification that its task uses."""
+    return {name: getattr(spec, name) for name in task.parameters}
 
 
 def n_train(size: int, train_fraction: float | str) -> int:
     """Training samples among ``size``: ``int(size * train_fraction)``, as published."""
     return int(size * float(train_fraction))
-
-
-def make_dataset(spec: RunSpec) -> Dataset:
-    """Samples and split of a run, by the published recipe (Du & Ji 2026).
-
-    ``RandomState(data_seed)`` draws the samples (if they are random), then one permutation of
-    them; the first ``int(n * train_fraction)`` train, the others test.
-    """
-    task = TASKS[spec.task]
-    rng = np.random.RandomState(spec.data_seed)
-    samples = task.draw(rng, **task_parameters(spec, task))
-    size = task.size(**task_parameters(spec, task))
-    order = rng.permutation(size).astype(np.int64)
-    split = n_train(size, spec.train_fraction)
-    return Dataset(samples, order[:split], order[split:])

@@ -1,8 +1,9 @@
-"""Checkpoints: the state of an unfinished training, so that a killed one goes on.
+"""Checkpoints: the state of an unfinished training, from which it is resumed after a kill.
 
-One file a run: a hash, then arrays and JSON without pickle; written whole or not at all. It names
-all that the training depends on; of other code, another specification or another torch it is not
-used. A training that goes on from it makes the same bytes as one that was never stopped.
+One file per run: a hash, then arrays and JSON without pickle; written whole or not at all. It
+contains the hash of everything that the training depends on, so one of other code, another
+specification or another torch is not used. A resumed training makes the same bytes as one that was
+never stopped.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class Snapshot:
     state
         See :meth:`grokscope.train.engines.base.Engine.state`, arrays of this run alone.
     resumed_at : tuple of int
-        Steps from which the run went on before.
+        Steps at which the run was resumed before.
     seconds : float
-        Spent on it so far.
+        Training time so far.
     """
 
     log: NDArray[np.float32]
@@ -53,14 +54,15 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run's snapshot is kept.
+    """The file of a run's snapshot.
 
     Attributes
     ----------
     path
-        The file; there may be none.
+        The file; it need not exist.
     key : str
-        All that the training depends on, see :meth:`grokscope.train.store.TraceStore.key`.
+        Hash of all that the training depends on, see
+        :func:`grokscope.train.store.training_key`.
     """
 
     path: Path
@@ -84,7 +86,7 @@ class Checkpoint:
             temporary.write_bytes(hashlib.sha256(content).digest() + content)
 
     def load(self) -> Snapshot | None:
-        """The snapshot; None if there is none, or none that is whole and of this training."""
+        """The snapshot; None if there is no intact one of this training."""
         try:
             content = self.path.read_bytes()
         except OSError:
@@ -104,12 +106,12 @@ class Checkpoint:
                 resumed_at=tuple(words[_RESUMED]),
                 seconds=float(words[_SECONDS]),
             )
-        # Not of our making; training from the start is right.
+        # Written by something else: train from the start.
         except (ValueError, KeyError, TypeError):
             return None
 
     def delete(self) -> None:
-        """Remove the file and the folders that it leaves empty, up to ``checkpoints``."""
+        """Remove the file and the folders that this leaves empty, up to ``checkpoints``."""
         self.path.unlink(missing_ok=True)
         for folder in self.path.parents:
             if folder.name == "checkpoints":

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 
+from grokscope.core.errors import UserError
 
-class DeviceError(ValueError):
-    """A device that is asked for and not there."""
+
+class DeviceError(UserError, ValueError):
+    """A requested device that is not available."""
 
 
 def choose_device(wanted: str, tf32: bool = False) -> str:
-    """``cpu``, ``cuda`` or ``cuda-tf32``, from what the configuration says.
+    """Kind of device for a configuration: ``cpu``, ``cuda`` or ``cuda-tf32``.
 
     Parameters
     ----------
     wanted
         ``cpu``, ``cuda``, or ``auto``: cuda where torch can use it.
     tf32
-        Whether matrix products on cuda may round to TF32. Then results differ, so that is
-        another kind of device: in the trace's metadata, and to the trace store.
+        Whether matrix products on cuda may round to TF32. Results then differ, so it is a kind
+        of device of its own, in the trace's metadata and in the trace store.
 
     Raises
     ------
@@ -36,4 +38,4 @@ def choose_device(wanted: str, tf32: bool = False) -> str:
         return "cuda-tf32" if tf32 else "cuda"
     if wanted == "auto":
         return "cpu"
-    raise DeviceError("device: cuda is asked for, but torch finds none; allowed here: cpu, auto")
+    raise DeviceError("device: cuda is not available to torch; allowed here: cpu, auto")

@@ -1,7 +1,8 @@
 """Training: full-batch AdamW over runs of one shape, with a trace row for every state.
 
-Row t describes θ_t, the state after t updates; a run of T updates has rows 0 .. T. What makes the
-updates is an engine (:mod:`grokscope.train.engines`); here is when they end, and what is kept.
+Row t describes θ_t, the state after t updates; a run of T updates has rows 0 .. T. An engine
+(:mod:`grokscope.train.engines`) makes the updates; this module decides when a run ends and what is
+kept.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 import grokscope
 from grokscope.data.trace import TraceInfo
 from grokscope.runs.spec import RunSpec
-from grokscope.runs.tasks import Dataset, make_dataset
 from grokscope.train.checkpoint import Checkpoint, Snapshot
+from grokscope.train.dataset import Dataset, make_dataset
 from grokscope.train.engines import make_engine
 from grokscope.train.engines.base import MAX_ROWS, Columns, select_runs
 
-# What one batch has in common; the shape is checked apart.
+# What the runs of a batch must share; the shape is checked separately.
 SHARED = (
     "steps",
     "test_every",
@@ -65,7 +66,7 @@ def settled_step(
     Parameters
     ----------
     metrics
-        Arrays of shape ``(n_rows,)``, one value a step; NaN where not evaluated.
+        Arrays of shape ``(n_rows,)``, one value per step; NaN where not evaluated.
     threshold, hold_steps
         Every evaluation in ``[t - hold_steps, t]`` must be at or above the threshold, and
         the first of them must be no later than ``t - hold_steps``.
@@ -81,20 +82,20 @@ def settled_step(
         return None
     held = (values[:, steps] >= threshold).all(axis=0)
     place = np.arange(len(steps))
-    # Where the present streak of held evaluations began.
+    # Where the current streak of held evaluations began.
     begun = np.maximum.accumulate(np.where(held, -1, place)) + 1
     settled = held & (steps - steps[np.minimum(begun, place)] >= hold_steps)
     return int(steps[settled.argmax()]) if settled.any() else None
 
 
 class _Run:
-    """One run under way: its rows so far, and whether they end it."""
+    """A run in progress: its rows so far, and whether they end it."""
 
     def __init__(self, spec: RunSpec, data: Dataset, snapshot: Snapshot | None) -> None:
         self.spec, self.data = spec, data
         self.columns = Columns(spec)
-        # A row a column, so that a column is no copy. Zeros, not NaN: pages that are never written
-        # take no memory.
+        # One row per column, so that a column needs no copy. Zeros, not NaN: pages that are never
+        # written take no memory.
         self._log = np.zeros((len(self.columns.names), spec.steps + 1), np.float32)
         self.n_rows = 0
         self.resumed_at: tuple[int, ...] = ()
@@ -118,12 +119,12 @@ class _Run:
         return self._log[self.columns.names.index(name), :rows]
 
     def end(self, new: int) -> tuple[str, int] | None:
-        """Why the run has ended and how many of its rows count, None if it goes on.
+        """Why the run has ended and how many of its rows count; None if it continues.
 
         Parameters
         ----------
         new : int
-            Number of rows that were added last; those before did not end it.
+            Number of rows added last; the rows before did not end the run.
         """
         first = self.n_rows - new
         tested = self.columns.tested.start
@@ -138,18 +139,18 @@ class _Run:
         limit = first + int(bad[0]) if len(bad) else self.n_rows
         rule = self.spec.early_stop
         if rule is not None:
-            # Rows before did not end it, so a streak that ends it now began no earlier than this.
-            begin = max(first - rule["hold_steps"], 0) // self.spec.test_every
+            # Earlier rows did not end the run, so a streak that ends it now began no earlier.
+            begin = max(first - rule.hold_steps, 0) // self.spec.test_every
             begin *= self.spec.test_every
             test = self.column("test_metric", limit)[begin:]
             train = self.column("train_metric", limit)[begin:]
             metrics = {
-                # The rule looks at evaluations: the train metric at other steps does not count.
+                # The rule applies to evaluations: the train metric at other steps does not count.
                 "train": np.where(np.isnan(test), np.nan, train),
                 "test": test,
             }
             settled = settled_step(
-                [metrics[name] for name in rule["metrics"]], rule["threshold"], rule["hold_steps"]
+                [metrics[name] for name in rule.metrics], rule.threshold, rule.hold_steps
             )
             if settled is not None and begin + settled < self.spec.steps:
                 return "early_stop", begin + settled + 1
@@ -203,19 +204,19 @@ def iter_train(
         The runs. They may differ in seed, weight decay, learning rate and, at equal sizes,
         in the task.
     device
-        Kind, see :func:`grokscope.train.devices.choose_device`.
+        Kind of device, see :func:`grokscope.train.devices.choose_device`.
     progress
-        Called with the number of steps made since the last call.
+        Called with the number of steps since the last call.
     checkpoints
-        One a run: trainings go on from what is there, and save every `checkpoint_seconds`.
+        One per run: trainings resume from an existing one and save every `checkpoint_seconds`.
         None: neither.
 
     Yields
     ------
     place, result
-        As they end, each run's place in `specs` and its result. A run ends before ``steps``
-        where its early stopping rule holds or a loss, gradient norm or weight norm is not
-        finite: then its rows end before that step and ``info.stopped`` is ``diverged``.
+        Place in `specs` and result of each run, as the runs end. A run ends before ``steps`` when
+        its early stopping rule holds, or when a loss, gradient norm or weight norm is not finite:
+        then its rows end before that step and ``info.stopped`` is ``diverged``.
 
     Raises
     ------
@@ -226,7 +227,7 @@ def iter_train(
         if any(getattr(spec, name) != getattr(specs[0], name) for spec in specs):
             raise ValueError(f"runs of one batch must share {name}")
     snapshots = [checkpoint.load() for checkpoint in checkpoints or []]
-    # Only runs at the same step go side by side.
+    # Only runs at the same step can be trained side by side.
     groups: dict[int, list[int]] = {}
     for place in range(len(specs)):
         snapshot = snapshots[place] if snapshots else None
@@ -272,7 +273,7 @@ def _train(
         n = min(MAX_ROWS, first.steps + 1 - begin)
         for row in range(n):
             t = begin + row
-            # Not around a yield: a caller must not be left in this mode.
+            # Not around a yield: the caller must not be left in this mode.
             with torch.inference_mode():
                 engine.step(
                     row,

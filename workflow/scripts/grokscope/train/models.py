@@ -1,8 +1,8 @@
 """The networks: plain multilayer perceptrons, their parameters and data as flat arrays.
 
-R runs of one shape are kept side by side: every array has a leading axis R. Layers are counted
-1 .. depth (linear layers, the last is the output); layer 0 is the pair of embeddings, where
-learned. Weights are kept as (in, out), so ``z = x @ w + b``.
+R runs of one shape are kept side by side: every array has a leading axis R. Linear layers are
+counted 1 .. depth (the last is the output); layer 0 is the pair of learned embeddings, if any.
+Weights are kept as (in, out), so ``z = x @ w + b``.
 
 With one-hot input the first layer's product ``x @ w + b`` is a gather: row a plus row
 n_symbols + b of w plus the bias. With embeddings it is the same over the table of embedded
@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grokscope.runs.spec import RunSpec
-from grokscope.runs.tasks import Dataset, SymbolSamples
+from grokscope.runs.tasks import SymbolSamples
+from grokscope.train.dataset import Dataset
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What runs must share to be trained in one batch."""
+    """Dimensions that runs must share to be trained in one batch."""
 
     encoding: str
     n_symbols: int
@@ -100,8 +101,8 @@ def initial_parameters(spec: RunSpec, shape: Shape) -> Tensor:
     """Flat initial parameters of one run, float32, shape ``(n_parameters,)``.
 
     PyTorch's default initialisation after ``torch.manual_seed(init_seed)``: embedding a,
-    embedding b (both N(0, 1)) where learned, then the linear layers in order (published
-    recipes of lead_lag and phase_diagram). The global random state is left as it was.
+    embedding b (both N(0, 1)) if learned, then the linear layers in order (published
+    recipes of lead_lag and phase_diagram). The global random state is left unchanged.
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(spec.init_seed)
@@ -173,7 +174,7 @@ class Parameters:
 def total_squares(arrays: dict[str, NDArray[np.generic]]) -> NDArray[np.float64]:
     """Sum of squares of each run's targets about their mean, (R,); NaN where they are equal.
 
-    What R² is measured by: of equal targets it is undefined.
+    The denominator of R², which is undefined for equal targets.
     """
     targets = np.asarray(arrays["targets"], np.float64)
     squares = ((targets - targets.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2))

@@ -1,15 +1,15 @@
-"""Trace store: finished trainings, shared by checkouts and people.
+"""Trace store: finished trainings, shared between checkouts and users.
 
 A training is a pure function of its specification, the training code, the torch build and the
 kind of device. The store is a folder of traces, each named by the hash of these and by the hash
-of its own bytes: ``{key[:2]}/{key}-{content}.parquet``. One file an entry, written under a
-temporary name and moved, so any number of writers and readers may share the folder. What comes
-out is copied and checked (content hash, schema, specification) before it is used; what fails the
-check is left alone, and the run is trained.
+of its own bytes: ``{key[:2]}/{key}-{content}.parquet``. Each entry is one file, written under a
+temporary name and moved, so any number of writers and readers may share the folder. An entry is
+copied and checked (content hash, schema, specification) before it is used; if it fails the check,
+it is left in the store and the run is trained.
 
 Nothing in the store is executed: an entry is a parquet file of numbers and JSON. A hostile entry
-can be refused, or, if its maker took the trouble to forge all hashes, be a wrong trace: share a
-store with people whose results you would believe.
+is refused or, if all its hashes were forged, a wrong trace: share a store only with people whose
+results you would believe.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from typing import Any
 
 from grokscope.core.files import replacing
 from grokscope.core.provenance import code_hashes
-from grokscope.data.trace import SCHEMA_VERSION, TraceError, check_trace, trace_schema
+from grokscope.data.trace import SCHEMA_VERSION, trace_schema
+from grokscope.data.trace_reader import TraceError, check_trace
 from grokscope.runs.spec import RunSpec
 
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<content>[0-9a-f]{64})\.parquet")
@@ -36,7 +37,7 @@ _CHUNK = 1 << 20
 
 
 class StoreError(TraceError):
-    """An entry that is not what its name says."""
+    """An entry whose content does not match its name."""
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
@@ -49,12 +50,12 @@ def content_hash(path: str | os.PathLike[str]) -> str:
 
 
 def max_bytes(spec: RunSpec) -> int:
-    """More than a trace of the specification can take on the disk."""
+    """Upper bound of the size of a trace of the specification."""
     return (1 << 20) + 16 * len(trace_schema(spec)) * (spec.steps + 1)
 
 
 def _is_entry(path: Path) -> bool:
-    """Whether it is named like an entry and is a file (a pipe would be read for ever)."""
+    """Whether a path is a file named like an entry (reading a pipe would never end)."""
     return _NAME.fullmatch(path.name) is not None and path.is_file()
 
 
@@ -62,9 +63,9 @@ def _is_entry(path: Path) -> bool:
 def dependencies() -> dict[str, Any]:
     """What all trainings depend on besides their specification and device.
 
-    The syntax trees of the training code count, not their comments or docstrings.
+    Of the training code, the syntax trees count, without comments and docstrings.
     """
-    # Not torch.__version__: a hit must not wait for the import.
+    # Not torch.__version__: a hit should not wait for the import.
     libraries = {name: version(name) for name in ("torch", "numba")}
     return {
         "code": code_hashes("grokscope/train/loop"),
@@ -73,7 +74,7 @@ def dependencies() -> dict[str, Any]:
 
 
 def training_key(spec: RunSpec, device: str) -> str:
-    """Hash of all that a training depends on.
+    """Hash of everything that a training depends on.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """Hash of what the training depended on."""
+        """Hash of everything that the training depended on."""
         return self._part("key")
 
     @property
@@ -107,18 +108,18 @@ class Entry:
 
     @property
     def last_used(self) -> float:
-        """When the entry was kept or last taken (seconds since 1970)."""
+        """When the entry was stored or last used (seconds since 1970)."""
         return self.path.stat().st_mtime
 
     def check(self, path: Path | None = None, expected: RunSpec | None = None) -> RunSpec:
-        """The specification, if the bytes are those that the name states, and of a trace of it.
+        """The specification of an entry whose bytes match its name and are a valid trace.
 
         Parameters
         ----------
         path
-            A copy to check in place of the entry itself.
+            A copy to check instead of the entry itself.
         expected
-            Specification asked for; None accepts any.
+            Required specification; None accepts any.
 
         Raises
         ------
@@ -127,7 +128,7 @@ class Entry:
         """
         path = path or self.path
         if content_hash(path) != self.content:
-            raise StoreError("its bytes are not those that its name states")
+            raise StoreError("content hash differs from the one in its name")
         return check_trace(path, expected)[0]
 
 
@@ -137,20 +138,20 @@ class TraceStore:
     Parameters
     ----------
     root
-        The folder; made when something is kept. ``~`` is the home directory.
+        The folder; created with the first entry. ``~`` is the home directory.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).expanduser()
 
     def entries(self) -> list[Entry]:
-        """All entries, in the order of their names; other files are no entries."""
+        """All entries, ordered by name; other files are ignored."""
         return [Entry(path) for path in sorted(self.root.glob("??/*")) if _is_entry(path)]
 
     def fetch(
         self, spec: RunSpec, device: str, target: str | os.PathLike[str]
     ) -> tuple[Entry | None, list[TraceError]]:
-        """Put the trace of a specification in place, if the store holds a good one.
+        """Copy the trace of a specification to `target`, if the store has a valid one.
 
         A copy, not a link: `target` must be newer than the inputs of its rule, and changing it
         must not change the store.
@@ -158,10 +159,10 @@ class TraceStore:
         Returns
         -------
         entry
-            The entry that is now at `target`; None if there is no good one, then `target` is
-            as it was.
+            The entry that is now at `target`; None if there is no valid one, and then `target` is
+            unchanged.
         errors
-            What is wrong with each bad entry that was met.
+            What is wrong with each invalid entry that was tried.
 
         Raises
         ------
@@ -176,8 +177,8 @@ class TraceStore:
             entry = Entry(path)
             try:
                 if path.stat().st_size > max_bytes(spec):
-                    raise StoreError("is larger than any trace of its specification")
-                # Bytes alone: no permissions, no times.
+                    raise StoreError("larger than any trace of its specification")
+                # The bytes alone, without permissions and times.
                 data = path.read_bytes()
             except (TraceError, OSError) as error:
                 errors.append(StoreError(f"{path}: {error}"))
@@ -195,7 +196,7 @@ class TraceStore:
         return None, errors
 
     def keep(self, spec: RunSpec, device: str, trace: str | os.PathLike[str]) -> Entry:
-        """Keep a finished trace.
+        """Store a finished trace.
 
         Raises
         ------
@@ -212,7 +213,7 @@ class TraceStore:
         return entry
 
     def prune(self, days: float) -> list[Entry]:
-        """Delete the entries that were not used for so many days, and return them."""
+        """Delete the entries that were not used for `days` days, and return them."""
         before = time.time() - days * 86_400
         old = [entry for entry in self.entries() if entry.last_used < before]
         for entry in old:

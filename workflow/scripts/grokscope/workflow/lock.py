@@ -1,9 +1,9 @@
-"""Working directory: one Snakemake at a time, and nothing to clear up by hand after a kill.
+"""Working directory: one Snakemake at a time, and no manual clean-up after a kill.
 
 Snakemake marks a directory as in use by files in ``.snakemake/locks``, which outlive a killed
 process. Here the owner also holds a lock of the operating system, which ends with the process:
-who can take it knows that files left in ``.snakemake/locks`` have no owner, and that jobs still
-running in the directory are orphans.
+whoever can take it knows that files left in ``.snakemake/locks`` have no owner, and that jobs
+still running in the directory are orphans.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _held: list[int] = []
 
 
 class InUseError(RuntimeError):
-    """Another Snakemake works in the directory."""
+    """Another Snakemake is working in the directory."""
 
 
 def _lock(state: Path) -> int | None:
-    """Descriptor of the owner's lock, taken; None where the file system knows no locks.
+    """Take the owner's lock; its descriptor, or None where the file system has no locks.
 
     Raises
     ------
@@ -62,14 +62,14 @@ def clear_stale_lock(state: Path = Path(".snakemake")) -> list[Path]:
     InUseError
         If the owner lives.
     """
-    # A call that plans only must leave no trace in a directory that it may not write.
+    # A call that only plans must not write into the directory, which may be read-only.
     stale = list(state.glob("locks/*.lock"))
     if not stale and not (state / _LOCK).exists():
         return []
     descriptor = _lock(state)
     if descriptor is None:
         return []
-    # An owner that has not yet come as far as claim() may lose its files here, not its claim.
+    # An owner that has not yet reached claim() may lose its files here, but not its claim.
     for path in stale:
         path.unlink(missing_ok=True)
     os.close(descriptor)
@@ -94,7 +94,7 @@ def claim(state: Path = Path(".snakemake")) -> None:
 
 
 def _orphans(state: Path) -> Iterator[psutil.Process]:
-    """Processes that run a job's script in the directory, and have no Snakemake above them."""
+    """Processes that run a job's script in the directory without a Snakemake as ancestor."""
     scripts = f"{state.resolve()}/scripts/"
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -108,8 +108,8 @@ def _orphans(state: Path) -> Iterator[psutil.Process]:
 def stop_orphans(state: Path = Path(".snakemake")) -> list[int]:
     """Kill the jobs on this machine whose Snakemake was killed; their process ids.
 
-    To be called by the owner of the directory: what an orphan has yet to write would come
-    between the new owner's jobs.
+    To be called by the owner of the directory: an orphan's output would otherwise interfere with
+    the new owner's jobs.
     """
     orphans = list(_orphans(state))
     for process in orphans:
@@ -122,8 +122,8 @@ def stop_orphans(state: Path = Path(".snakemake")) -> list[int]:
 def stop_on_signals(local: bool) -> None:
     """End this process and its jobs cleanly on SIGTERM as on SIGINT.
 
-    To be called when Snakemake has put its own handler in place: that one takes a lock which the
-    interrupted thread may hold, and waits for ever. Snakemake takes a KeyboardInterrupt well.
+    To be called after Snakemake has installed its own handler, which takes a lock that the
+    interrupted thread may hold, and then waits for ever. Snakemake handles KeyboardInterrupt well.
 
     Parameters
     ----------
@@ -132,13 +132,13 @@ def stop_on_signals(local: bool) -> None:
     """
 
     def stop(number: int, frame: Any) -> NoReturn:
-        # A second signal must not break what the first began.
+        # A second signal must not interrupt the handling of the first.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         name = signal.Signals(number).name
         # Not print: the interrupted code may be printing.
         os.write(2, f"\n{name}: running jobs are ended; the same command goes on.\n".encode())
-        # Each ended job would be told as a failed one.
+        # Each ended job would be reported as failed.
         logging.disable(logging.CRITICAL)
         if local:
             for child in psutil.Process().children(recursive=True):

@@ -1,9 +1,9 @@
-"""Live view: the time left beside the progress of each rule, and why a job failed.
+"""Progress display: time left beside the progress of each rule, and why a job failed.
 
-Snakemake's rich logger plugin shows jobs done and the time passed. It keeps its progress
-display as an attribute, to which a column is added here. Of a failed job it shows the log, and
-not what the executor says, which on a cluster is often all there is; where the job failed before
-it had one, as on a full disk, it ends in a traceback.
+Snakemake's rich logger plugin shows finished jobs and the time passed. Its progress display is an
+attribute, to which a column is added here. For a failed job the plugin shows the log, but not the
+message of the executor, which on a cluster is often all there is; if the job failed before it had
+a log, as on a full disk, the plugin itself fails with a traceback.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-# Long enough to see several jobs end; rich forgets speeds after 30 seconds otherwise, and a
-# training takes minutes.
+# Long enough for several jobs to end: by default rich estimates speeds from the last 30 seconds,
+# and a training takes minutes.
 SPEED_PERIOD_SECONDS = 3600.0
 
 
@@ -24,7 +24,7 @@ def show_time_left(handlers: Iterable[object]) -> None:
     Parameters
     ----------
     handlers
-        Log handlers of a Snakemake call; those without a rich progress display are left alone.
+        Log handlers of a Snakemake call; those without a rich progress display are ignored.
     """
     for handler in handlers:
         display = getattr(handler, "progress", None)
@@ -38,13 +38,13 @@ def show_time_left(handlers: Iterable[object]) -> None:
 
 
 def show_failures(handlers: Iterable[logging.Handler]) -> None:
-    """Let log handlers with a rich console print what an executor says of a failed job, and of
-    the job's logs those that there are.
+    """Let log handlers with a rich console print the executor's message about a failed job, and
+    those of the job's logs that exist.
 
     Parameters
     ----------
     handlers
-        Log handlers of a Snakemake call; those without a rich console are left alone.
+        Log handlers of a Snakemake call; those without a rich console are ignored.
     """
     for handler in handlers:
         console = getattr(handler, "console", None)

@@ -1,4 +1,4 @@
-"""Scripts: started by Snakemake, and ended with one line where it is not the code that fails."""
+"""Scripts: started by Snakemake, and ended with one line if the failure is not one of the code."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from grokscope.core.files import BadFileError, WriteError
-from grokscope.train.devices import DeviceError
+from grokscope.core.errors import UserError
 
-# The disk is full, read-only or closed to this user.
+# The disk is full, read-only or not writable for this user.
 _REFUSALS = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -24,28 +23,28 @@ _REFUSALS = (
 
 
 def run(main: Callable[[Any], object], snakemake: Any) -> None:
-    """Call a script's function and end the process; with one line if a file is damaged or cannot
-    be written, or a device is missing.
+    """Call a script's function and end the process.
 
-    Any other error is a fault of the code, and keeps its traceback.
+    A damaged or unwritable file or a missing device ends it with one line; any other error is a
+    fault of the code and keeps its traceback.
 
     Parameters
     ----------
     snakemake
-        The object that Snakemake gives every script.
+        The object that Snakemake provides to every script.
     """
     try:
         main(snakemake)
-    except (BadFileError, WriteError, DeviceError) as error:
+    except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        # Where no file is named, it was one that was open: the log.
+        # If the error names no file, it was the one that is open: the log.
         path = error.filename or snakemake.log[0]
         sys.exit(f"error: {path}: {os.strerror(error.errno)}")
     sys.stdout.flush()
     sys.stderr.flush()
-    # Everything is in place and closed. To take torch, numba and arrow apart as well would cost
-    # half a second, and their threads have made a finished job fail in it.
+    # All files are in place and closed. Shutting down torch, numba and arrow as well would take
+    # half a second, and their threads have made finished jobs fail.
     os._exit(0)

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grokscope.data.trace import Trace
+from grokscope.runs.settings import Analysis
 
 # Name of the signal of a whole network, beside those of its layers.
 COMBINED = "combined"
+# The detector that the claims of the kind early_warning are about.
+GAI = "gai"
 
 Array = NDArray[np.float64]
-Settings = Mapping[str, Any]
-Signal = Callable[[Trace, Settings], Mapping[str, Array]]
+# Score of each step by layer (``combined``, ``1``, ...).
+Signals = Mapping[str, Array]
+SignalFunction = Callable[[Trace, Analysis], Signals]
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,12 @@ class Detector:
     name : str
         Its name in tables and figures.
     signal : callable
-        ``signal(trace, settings)``: by layer (``combined``, ``1``, ...) the score of each step,
+        ``signal(trace, analysis)``: by layer (``combined``, ``1``, ...) the score of each step,
         float64 of shape ``(n_steps,)``, NaN where unknown. Score t depends on rows 0 .. t only.
-        ``settings`` are the config section ``analysis``.
     uses_test_data : bool
         Whether the score needs held-out data: such a detector is not ranked among the others.
     threshold : callable or None
-        ``threshold(settings)``: the stated alarm level. None: chosen on development seeds.
+        ``threshold(analysis)``: the stated alarm level. None: chosen on development seeds.
     latched : bool
         Whether a score that stays above the threshold is one alarm, however long it stays.
     description : str
@@ -45,9 +47,9 @@ class Detector:
     """
 
     name: str
-    signal: Signal
+    signal: SignalFunction
     uses_test_data: bool
-    threshold: Callable[[Settings], float] | None
+    threshold: Callable[[Analysis], float] | None
     latched: bool
     description: str
 
@@ -60,9 +62,9 @@ def detector(
     *,
     description: str,
     uses_test_data: bool = False,
-    threshold: Callable[[Settings], float] | None = None,
+    threshold: Callable[[Analysis], float] | None = None,
     latched: bool = True,
-) -> Callable[[Signal], Signal]:
+) -> Callable[[SignalFunction], SignalFunction]:
     """Register the decorated function as the signal of a :class:`Detector`.
 
     Raises
@@ -71,7 +73,7 @@ def detector(
         If the name is taken.
     """
 
-    def register(signal: Signal) -> Signal:
+    def register(signal: SignalFunction) -> SignalFunction:
         if name in DETECTORS:
             raise ValueError(f"detector {name!r} is registered already")
         DETECTORS[name] = Detector(name, signal, uses_test_data, threshold, latched, description)

@@ -1,7 +1,6 @@
-"""Scores: what a panel's detectors say of its runs, in blocks of steps, and when that alarms.
+"""Scores: what the detectors say of the runs of a panel, by step and in blocks of steps.
 
-Input: traces. Output: a parquet file a panel, a row a (run, detector, layer), and the alarms of
-any threshold.
+Input: traces. Output: one parquet file per panel, with one row per run, detector and layer.
 
 Block k holds the largest score of steps ((k-1) c, k c], c = ``resolution``, and is known at step
 k c; block 0 is step 0. Steps after the last whole block are dropped.
@@ -20,31 +19,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
+from grokscope.core.errors import BadFileError
 from grokscope.core.files import replacing
+from grokscope.data.tables import columns_of
 from grokscope.data.trace import Trace
-from grokscope.measure.detectors.registry import DETECTORS, Settings
+from grokscope.measure.detectors.registry import DETECTORS, Signals
+from grokscope.runs.settings import Analysis, DetectorSettings
+from grokscope.runs.spec import key_columns
 
-_SCHEMA = pa.schema(
-    [
-        ("study", pa.string()),
-        ("task", pa.string()),
-        ("depth", pa.int64()),
-        ("train_fraction", pa.float64()),
-        ("weight_decay", pa.float64()),
-        ("width", pa.int64()),
-        ("seed", pa.int64()),
-        ("detector", pa.string()),
-        ("layer", pa.string()),
-        ("warm_up", pa.int64()),
-        ("scores", pa.list_(pa.float32())),
-    ]
-)
+_ARROW = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+_SCORED = {
+    "detector": pa.string(),
+    "layer": pa.string(),
+    "warm_up": pa.int64(),
+    "scores": pa.list_(pa.float32()),
+}
 # As in tables, so that scores merge with them.
 _DTYPES = {pa.string(): "string", pa.int64(): "Int64", pa.float64(): "Float64"}
 
 
-class ScoresError(ValueError):
-    """A file that is not one of scores."""
+def _schema(columns: Iterable[str]) -> pa.Schema:
+    """Schema of scores of runs with these columns: their key, then what is scored."""
+    declared = columns_of("runs")
+    key = {name: _ARROW[declared[name]["type"]] for name in key_columns(columns)}
+    return pa.schema(list((key | _SCORED).items()))
 
 
 def block_maxima(values: ArrayLike, resolution: int) -> NDArray[np.float32]:
@@ -55,7 +53,7 @@ def block_maxima(values: ArrayLike, resolution: int) -> NDArray[np.float32]:
     values
         Shape ``(n_steps,)``, NaN where unknown.
     resolution
-        Steps a block.
+        Steps per block.
 
     Returns
     -------
@@ -70,92 +68,88 @@ def block_maxima(values: ArrayLike, resolution: int) -> NDArray[np.float32]:
     return maxima.astype(np.float32)
 
 
-def alarm_blocks(
-    scores: ArrayLike, threshold: float, refractory_blocks: int, latched: bool
-) -> NDArray[np.int64]:
-    """Blocks at which a score alarms.
+def first_score(values: NDArray[np.float64]) -> int | None:
+    """First step with a score, the end of the warm-up; None without any."""
+    known = np.isfinite(values)
+    return int(known.argmax()) if known.any() else None
 
-    The first block above the threshold alarms; so does each further one that is more than
-    `refractory_blocks` after the alarm before it and, if `latched`, separated from it by a block
-    that is not above the threshold. A score at the threshold is not above it, nor is NaN.
+
+def run_signals(trace: Trace, analysis: Analysis) -> dict[str, Signals]:
+    """Scores of each step by every registered detector: by its name, then by layer.
 
     Parameters
     ----------
-    scores
-        Shape ``(n_blocks,)``.
-    threshold
-        In the units of the scores.
-    refractory_blocks
-        ``refractory // resolution`` for a refractory period in steps.
-    latched
-        See :class:`grokscope.measure.detectors.registry.Detector`.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(n_alarms,)``, ascending; block k is known at step ``k * resolution``.
+    analysis
+        Sections ``onset``, ``alarms`` and ``detectors``.
     """
-    # float64, lest the threshold be rounded to the precision of the scores.
-    above = np.asarray(scores, np.float64) > threshold
-    candidates, others = np.flatnonzero(above), np.flatnonzero(~above)
-    alarms: list[int] = []
-    index = 0
-    while index < len(candidates):
-        alarms.append(int(candidates[index]))
-        silent = alarms[-1] + refractory_blocks
-        if latched:
-            after = np.searchsorted(others, alarms[-1])
-            if after == len(others):
-                break
-            silent = max(silent, int(others[after]))
-        index = int(np.searchsorted(candidates, silent, side="right"))
-    return np.asarray(alarms, np.int64)
+    return {name: entry.signal(trace, analysis) for name, entry in DETECTORS.items()}
 
 
-def score_run(trace: Trace, settings: Settings) -> list[dict[str, Any]]:
-    """Scores of every registered detector on a run.
+def score_rows(
+    trace: Trace, signals: Mapping[str, Signals], settings: DetectorSettings
+) -> list[dict[str, Any]]:
+    """Rows of the scores of a run, one per detector and layer.
 
     Parameters
     ----------
-    settings
-        The config section ``analysis``; of it ``onset``, ``alarms`` and ``detectors``.
+    signals
+        Of :func:`run_signals`.
 
     Returns
     -------
     list of dict
-        A row a detector and layer: the run's key, ``detector``, ``layer``, ``scores`` (float32,
-        see :func:`block_maxima`) and ``warm_up``: the first step (int) whose block has a score,
-        None if none has.
+        The run's key, ``detector``, ``layer``, ``warm_up`` (the first step with a score, None
+        without any) and ``scores`` (float32, see :func:`block_maxima`).
     """
-    resolution = settings["detectors"]["resolution"]
     key = trace.key.row()
-    rows = []
-    for name, detector in DETECTORS.items():
-        for layer, values in detector.signal(trace, settings).items():
-            scores = block_maxima(values, resolution)
-            known = np.flatnonzero(np.isfinite(scores))
-            warm_up = int(known[0]) * resolution if len(known) else None
-            names = {"detector": name, "layer": layer}
-            rows.append(key | names | {"warm_up": warm_up, "scores": scores})
-    return rows
+    return [
+        key
+        | {
+            "detector": name,
+            "layer": layer,
+            "warm_up": first_score(values),
+            "scores": block_maxima(values, settings.resolution),
+        }
+        for name, layers in signals.items()
+        for layer, values in layers.items()
+    ]
+
+
+def score_run(trace: Trace, analysis: Analysis) -> list[dict[str, Any]]:
+    """Scores of every registered detector on a run, in blocks of steps.
+
+    Parameters
+    ----------
+    analysis
+        Sections ``onset``, ``alarms`` and ``detectors``.
+
+    Returns
+    -------
+    list of dict
+        See :func:`score_rows`.
+    """
+    return score_rows(trace, run_signals(trace, analysis), analysis.detectors)
 
 
 def write_scores(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write the rows of :func:`score_run` under a temporary name, then move them into place."""
+    """Write the rows of :func:`score_run` of a study's runs, whole or not at all."""
     ordered = sorted(rows, key=lambda row: str(row["detector"]))
-    # A row group a detector, so that one can be read without the others.
+    schema = _schema(ordered[0] if ordered else ())
+    # A row group per detector, so that one can be read without the others.
     with (
         replacing(path) as temporary,
-        pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer,
+        pq.ParquetWriter(
+            temporary, schema, compression="zstd", write_page_checksum=True
+        ) as writer,
     ):
         for _, group in groupby(ordered, key=lambda row: row["detector"]):
-            writer.write_table(pa.Table.from_pylist(list(group), schema=_SCHEMA))
+            writer.write_table(pa.Table.from_pylist(list(group), schema=schema))
 
 
 def read_scores(
     paths: Sequence[str | os.PathLike[str]], detector: str | None = None
 ) -> pd.DataFrame:
-    """Scores of some panels.
+    """Scores of some panels of a study.
 
     Parameters
     ----------
@@ -168,19 +162,20 @@ def read_scores(
     -------
     DataFrame
         The run's key, ``detector``, ``layer``, ``warm_up`` (steps, may be null) and ``scores``:
-        float32 arrays of shape ``(n_blocks,)``. A row a run, detector and layer, by file.
+        float32 arrays of shape ``(n_blocks,)``. One row per run, detector and layer, by file.
+        A key column that only some files have is null for the others.
 
     Raises
     ------
-    ScoresError
-        Naming the file, if it cannot be read or has other columns.
+    BadFileError
+        Naming the file, if it is missing, damaged or has other columns.
     """
-    wanted = None if detector is None else [("detector", "==", detector)]
-    tables = [_read_panel(path, wanted) for path in paths]
-    table = pa.concat_tables(tables) if tables else _SCHEMA.empty_table()
+    tables = [_read_panel(path, detector) for path in paths]
+    schema = _schema({name for table in tables for name in table.column_names})
+    table = pa.concat_tables([schema.empty_table(), *tables], promote_options="default")
     columns: dict[str, Any] = {
         field.name: table[field.name].to_pandas().astype(_DTYPES[field.type])
-        for field in _SCHEMA
+        for field in schema
         if field.name != "scores"
     }
     # Object, not a two-dimensional array, also where all runs are equally long.
@@ -188,16 +183,20 @@ def read_scores(
     return pd.DataFrame(columns)
 
 
-def _read_panel(
-    path: str | os.PathLike[str], wanted: list[tuple[str, str, str]] | None
-) -> pa.Table:
-    """One file, checked against the schema."""
+def _read_panel(path: str | os.PathLike[str], detector: str | None) -> pa.Table:
+    """One file, checked against its schema."""
+    wanted = None if detector is None else [("detector", "==", detector)]
     try:
+        found = pq.read_schema(path).remove_metadata()
         # partitioning=None: some versions of pyarrow parse "task=..." in a path into columns.
-        if not pq.read_schema(path).remove_metadata().equals(_SCHEMA):
-            raise ScoresError(f"{path}: columns differ from the schema of scores")
-        return pq.read_table(path, filters=wanted, partitioning=None)
+        table = pq.read_table(
+            path, filters=wanted, partitioning=None, page_checksum_verification=True
+        )
     except FileNotFoundError:
-        raise ScoresError(f"{path}: no such scores") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ScoresError(f"{path}: not a readable file of scores ({error})") from error
+        raise BadFileError(f"{path}: no such scores") from None
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise BadFileError(f"{path}: not a readable file of scores ({reason})") from error
+    if not found.equals(_schema(found.names)):
+        raise BadFileError(f"{path}: columns differ from the schema of scores")
+    return table

@@ -1,6 +1,6 @@
 """Signals: the score of each detector at each step of a run.
 
-Input: a trace and the config section ``analysis``. Output: scores, see
+Input: a trace and the analysis settings. Output: scores, see
 :class:`grokscope.measure.detectors.registry.Detector`. Smoothing is that of the Gradient
 Acceleration Index; all other windows are ``analysis.detectors.window`` (steps).
 
@@ -11,7 +11,8 @@ Lucas & Crosier 1982, "Robust CUSUM" (bounded terms).
 Basseville & Nikiforov 1993, "Detection of abrupt changes" (two adjacent windows).
 Dakos et al. 2012, "Methods for detecting early warnings of critical transitions in time series"
 (variance and lag-1 autocorrelation after detrending).
-Du & Ji 2026, arXiv 2603.00392 (gradient-norm peaks before generalisation).
+Du & Ji 2026, "Gradient norm phase transitions as early indicators of generalization in grokking",
+paperId 2603.00392 (gradient-norm peaks).
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from grokscope.data.trace import Trace
-from grokscope.measure import alarms
-from grokscope.measure.detectors.registry import COMBINED, Array, Settings, detector
+from grokscope.measure.detectors.registry import COMBINED, GAI, Array, Signals, detector
 from grokscope.measure.detectors.trailing import (
     ROUNDING,
     carried_forward,
@@ -33,6 +33,8 @@ from grokscope.measure.detectors.trailing import (
     rolling_mean,
     rolling_variance,
 )
+from grokscope.measure.gai import gai, score
+from grokscope.runs.settings import Analysis
 
 # A step moves the CUSUM by at most so many standard deviations: a single spike, or the end of a
 # long constant stretch, must not keep it up for thousands of steps.
@@ -45,8 +47,6 @@ TREND_SHARE = 5
 # A loss that underflows to 0 is the smallest there is, not an unknown one.
 SMALLEST_LOSS = float(np.finfo(np.float32).tiny)
 
-Scores = dict[str, Array]
-
 
 def _just_below(level: float) -> float:
     """The float32 before a level: what is at the level, as traces keep it, is above this."""
@@ -54,24 +54,29 @@ def _just_below(level: float) -> float:
 
 
 @detector(
-    "gai",
+    GAI,
     description="Gradient Acceleration Index: second difference of the smoothed gradient norm, "
     "in standard deviations from its past",
-    threshold=lambda settings: float(settings["alarms"]["threshold"]),
+    threshold=lambda analysis: float(analysis.alarms.threshold),
     latched=False,
 )
-def gradient_acceleration(trace: Trace, settings: Settings) -> Scores:
-    """The scores of :func:`grokscope.measure.alarms.scores`, causal whatever the config says."""
-    return alarms.scores(trace, {**settings["alarms"], "centred": False})
+def gradient_acceleration(trace: Trace, analysis: Analysis) -> Signals:
+    """Scores of the combined norm and of each layer's, see :mod:`grokscope.measure.gai`."""
+    settings = analysis.alarms
+    columns = {COMBINED: "grad_norm"} | {str(i): f"grad_norm_{i}" for i in trace.layers}
+    # One row per signal: steps must lie side by side.
+    norms = np.stack([column(trace, name) for name in columns.values()])
+    scores = score(gai(norms, settings.smoothing_window), settings.sigma_window)
+    return dict(zip(columns, scores, strict=True))
 
 
 @detector(
     "grad_norm_peak",
     description="Fall of the smoothed gradient norm from its largest value so far (share)",
 )
-def grad_norm_peak(trace: Trace, settings: Settings) -> Scores:
+def grad_norm_peak(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - s[t] / max(s[0 .. t])`` with s the trailing moving average of the gradient norm."""
-    window = settings["alarms"]["smoothing_window"]
+    window = analysis.alarms.smoothing_window
     return {COMBINED: fall_from_peak(rolling_mean(column(trace, "grad_norm"), window))}
 
 
@@ -79,7 +84,7 @@ def grad_norm_peak(trace: Trace, settings: Settings) -> Scores:
     "weight_norm_turn",
     description="Fall of the total weight norm from its largest value so far (share)",
 )
-def weight_norm_turn(trace: Trace, settings: Settings) -> Scores:
+def weight_norm_turn(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - w[t] / max(w[0 .. t])`` with w the root of the layers' summed squared norms."""
     squares = [column(trace, f"weight_norm_{layer}") ** 2 for layer in trace.layers]
     return {COMBINED: fall_from_peak(np.sqrt(np.sum(squares, axis=0)))}
@@ -88,15 +93,15 @@ def weight_norm_turn(trace: Trace, settings: Settings) -> Scores:
 @detector(
     "train_accuracy",
     description="Training accuracy (R² in regression) at the level of memorisation",
-    threshold=lambda settings: _just_below(settings["onset"]["train_threshold"]),
+    threshold=lambda analysis: _just_below(analysis.onset.train_threshold),
 )
-def train_accuracy(trace: Trace, settings: Settings) -> Scores:
+def train_accuracy(trace: Trace, analysis: Analysis) -> Signals:
     """The training metric. The stated level counts as reached, so the threshold is just below."""
     return {COMBINED: column(trace, "train_metric")}
 
 
 @detector("train_loss", description="Training loss, as -log10")
-def train_loss(trace: Trace, settings: Settings) -> Scores:
+def train_loss(trace: Trace, analysis: Analysis) -> Signals:
     """``-log10(loss)``, a loss of 0 taken as the smallest float32."""
     return {COMBINED: -np.log10(np.maximum(column(trace, "train_loss"), SMALLEST_LOSS))}
 
@@ -105,7 +110,7 @@ def train_loss(trace: Trace, settings: Settings) -> Scores:
     "rank_fall",
     description="Fall of the last layer's effective rank from its largest value so far (share)",
 )
-def rank_fall(trace: Trace, settings: Settings) -> Scores:
+def rank_fall(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - r[t] / max(r[0 .. t])`` with r the last measured rank; unknown if never measured."""
     ranks = carried_forward(column(trace, f"effective_rank_{trace.spec.depth}"))
     return {COMBINED: fall_from_peak(ranks)}
@@ -115,9 +120,9 @@ def rank_fall(trace: Trace, settings: Settings) -> Scores:
     "grad_norm_variance",
     description="Variance of the log gradient norm around its local trend, as log10",
 )
-def grad_norm_variance(trace: Trace, settings: Settings) -> Scores:
+def grad_norm_variance(trace: Trace, analysis: Analysis) -> Signals:
     """``log10 var(r[t - window + 1 .. t])`` with r of :func:`fluctuations`."""
-    window = settings["detectors"]["window"]
+    window = analysis.detectors.window
     return {COMBINED: np.log10(rolling_variance(fluctuations(trace, window), window))}
 
 
@@ -125,12 +130,12 @@ def grad_norm_variance(trace: Trace, settings: Settings) -> Scores:
     "grad_norm_autocorrelation",
     description="Lag-1 autocorrelation of the log gradient norm around its local trend",
 )
-def grad_norm_autocorrelation(trace: Trace, settings: Settings) -> Scores:
+def grad_norm_autocorrelation(trace: Trace, analysis: Analysis) -> Signals:
     """Pearson correlation of r[t] and r[t - 1], with r of :func:`fluctuations`.
 
     Over the last ``window`` pairs; unknown where r is constant to rounding.
     """
-    window = settings["detectors"]["window"]
+    window = analysis.detectors.window
     now = fluctuations(trace, window)
     before = delayed(now, 1)
     variances = rolling_variance(now, window), rolling_variance(before, window)
@@ -145,19 +150,19 @@ def grad_norm_autocorrelation(trace: Trace, settings: Settings) -> Scores:
     "cusum",
     description="One-sided CUSUM of the log gradient norm, in standard deviations of its past",
 )
-def cusum(trace: Trace, settings: Settings) -> Scores:
+def cusum(trace: Trace, analysis: Analysis) -> Signals:
     """``C[t] = max(0, C[t-1] + z[t] - drift)`` (Page 1954).
 
     z[t] is the deviation of the log norm from the ``window`` steps before it, in their standard
-    deviations (:func:`grokscope.measure.alarms.score`), bounded by ``LARGEST_DEVIATION``. The
+    deviations (:func:`grokscope.measure.gai.score`), bounded by ``LARGEST_DEVIATION``. The
     level and not its increments: a norm that fluctuates around a baseline has increments that
     cancel, and a sum of them would never tell a rise. An unknown z leaves the sum as it is.
     """
-    options = settings["detectors"]
-    deviation = alarms.score(logarithm(column(trace, "grad_norm")), options["window"])
+    settings = analysis.detectors
+    deviation = score(logarithm(column(trace, "grad_norm")), settings.window)
     known = np.isfinite(deviation)
     bounded = np.clip(deviation, -LARGEST_DEVIATION, LARGEST_DEVIATION)
-    total = np.cumsum(np.where(known, bounded - options["cusum_drift"], 0))
+    total = np.cumsum(np.where(known, bounded - settings.cusum_drift, 0))
     # The recurrence without its loop: the sum since it was last at its lowest.
     return {COMBINED: np.where(known, total - np.minimum.accumulate(total), np.nan)}
 
@@ -167,7 +172,7 @@ def cusum(trace: Trace, settings: Settings) -> Scores:
     description="Change of the log gradient norm's slope between two adjacent windows, "
     "in standard errors",
 )
-def change_point(trace: Trace, settings: Settings) -> Scores:
+def change_point(trace: Trace, analysis: Analysis) -> Signals:
     """``|m1 - m0| / sqrt((v1 + v0) / half)``, two samples of the norm's log increments.
 
     m1, v1 are mean and variance of the last ``half = window // 2`` increments, m0, v0 those of
@@ -175,7 +180,7 @@ def change_point(trace: Trace, settings: Settings) -> Scores:
     differs between any two windows while the norm falls. Increments are not independent, so the
     unit is a scale and not a significance.
     """
-    half = settings["detectors"]["window"] // 2
+    half = analysis.detectors.window // 2
     increments = np.diff(logarithm(column(trace, "grad_norm")), prepend=np.nan)
     mean, variance = rolling_mean(increments, half), rolling_variance(increments, half)
     error = np.sqrt((variance + delayed(variance, half)) / half)
@@ -187,7 +192,7 @@ def change_point(trace: Trace, settings: Settings) -> Scores:
     description="Fall of the test loss from its largest value so far (share)",
     uses_test_data=True,
 )
-def test_loss_peak(trace: Trace, settings: Settings) -> Scores:
+def test_loss_peak(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - l[t] / max(l[0 .. t])`` with l the last evaluated test loss."""
     return {COMBINED: fall_from_peak(carried_forward(column(trace, "test_loss")))}
 
@@ -197,7 +202,7 @@ def test_loss_peak(trace: Trace, settings: Settings) -> Scores:
     description="Test accuracy (R² in regression)",
     uses_test_data=True,
 )
-def test_accuracy(trace: Trace, settings: Settings) -> Scores:
+def test_accuracy(trace: Trace, analysis: Analysis) -> Signals:
     """The last evaluated test metric."""
     return {COMBINED: carried_forward(column(trace, "test_metric"))}
 

@@ -104,7 +104,8 @@ def rolling_mean(values: ArrayLike, window: int) -> Array:
     Notes
     -----
     The steps are cut into blocks of `window`. A window is the end of one block and the start of
-    the next, so two cumulative sums a block, forwards and backwards, give all windows in one pass.
+    the next, so two cumulative sums per block, forwards and backwards, give all windows in one
+    pass.
     """
     values = np.asarray(values, np.float64)
     n_steps = len(values)

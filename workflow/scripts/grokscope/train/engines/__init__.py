@@ -1,4 +1,4 @@
-"""Engines: what makes the updates, on CPU or on an accelerator."""
+"""Engines: they make the updates, on a CPU or on an accelerator."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from grokscope.runs.spec import RunSpec
-from grokscope.runs.tasks import Dataset
+from grokscope.train.dataset import Dataset
 
 if TYPE_CHECKING:
     from grokscope.train.engines.base import Engine
 
 
 def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Dataset]) -> Engine:
-    """An engine at the initial state of some runs that share their shape.
+    """An engine with runs that share their shape, in their initial state.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every engine shares: the columns it logs, its interface, ranks of weights."""
+"""What all engines share: logged columns, interface, ranks of weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_ROWS = 100
 
 
 class Columns:
-    """Names of the logged columns and where each kind stands.
+    """Names of the logged columns and the places of each kind.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class Engine(Protocol):
     Attributes
     ----------
     n_parameters : int
-        Of one run.
+        Parameters of one run.
     """
 
     n_parameters: int
 
     def step(self, row: int, *, tested: bool, ranked: bool, update: bool) -> None:
-        """Log the present state, then make one update.
+        """Log the current state, then make one update.
 
         Parameters
         ----------
@@ -81,23 +81,23 @@ class Engine(Protocol):
         """The first `n` logged rows, shape ``(R, n, n_columns)``, NaN where not measured."""
 
     def keep(self, places: Sequence[int]) -> Engine:
-        """An engine of these runs alone, in this order, in their present state."""
+        """An engine of these runs alone, in this order, in their current state."""
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """What the next steps depend on besides data, on the host.
+        """Everything the next steps depend on besides the data, on the host.
 
         ``parameters``, ``mean``, ``square`` (the moments of AdamW), each ``(R, n_parameters)``,
         and ``updates``, the number made.
         """
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Go on from a state, bit by bit as the engine that it was taken from."""
+        """Continue from a state, bit for bit like the engine that it was taken from."""
 
 
 def select_runs(
     state: Mapping[str, NDArray[np.generic]], places: Sequence[int]
 ) -> dict[str, NDArray[np.generic]]:
-    """The part of an :meth:`Engine.state` that is of some runs, in this order."""
+    """The part of an :meth:`Engine.state` that belongs to some runs, in this order."""
     # The number of updates is the same for all.
     return {
         name: values if name == "updates" else values[list(places)]

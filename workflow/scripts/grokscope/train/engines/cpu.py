@@ -1,8 +1,8 @@
 """The engine for CPUs: tiles of rows whose activations stay in cache, one thread.
 
-Matrix products are torch's BLAS, one a run, so that a run's bytes do not depend on which others
-are trained beside it; all else are the fused passes of :mod:`grokscope.train.engines.kernels`.
-What a step touches is laid out once: a step makes no array.
+Matrix products are torch's BLAS, one per run, so that a run's bytes do not depend on the runs
+trained beside it; everything else is a fused pass of :mod:`grokscope.train.engines.kernels`.
+All arrays of a step are allocated once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grokscope.runs.spec import RunSpec
-from grokscope.runs.tasks import Dataset
+from grokscope.train.dataset import Dataset
 from grokscope.train.engines import kernels
 from grokscope.train.engines.base import (
     ADAM_EPS,
@@ -28,10 +28,10 @@ from grokscope.train.engines.base import (
 )
 from grokscope.train.models import Parameters, Shape, arrays_of, initial_parameters, total_squares
 
-# Rows whose activations (width 128: 0.5 MB a layer) stay in the second-level cache.
+# Rows whose activations (width 128: 0.5 MB per layer) stay in the second-level cache.
 TILE_ROWS = 1024
-# Each run's numbers start at a multiple of so many (a cache line of floats): BLAS may round
-# differently at another alignment.
+# Each run's numbers start at a multiple of this many (a cache line of floats): BLAS may round
+# differently with another alignment.
 ALIGNMENT = 16
 
 _Products = list[tuple[Tensor, Tensor, Tensor]]
@@ -53,19 +53,19 @@ def _multiply_add(products: _Products) -> None:
 
 @dataclass(frozen=True)
 class _Tile:
-    """Some rows of the data of every run and the products that they go through.
+    """Some rows of the data of every run and the matrix products applied to them.
 
     Attributes
     ----------
     n : int
-        Rows that count; the arrays have more, all tiles the same.
+        Rows in use; the arrays have more, the same number in all tiles.
     data
         As of :func:`grokscope.train.models.arrays_of`.
-    forward, weight, below : a list a layer, a product a run
+    forward, weight, below : one list per layer, one product per run
         Activations times weights; transposed activations times deltas, the weights' gradient;
         deltas times transposed weights, the gradient of the layer's input. None for a first
         layer, whose input is symbols or one number, and for a last layer of one number:
-        passes of their own do those.
+        those have passes of their own.
     """
 
     n: int
@@ -100,7 +100,7 @@ class CpuEngine:
         dtype: torch.dtype = torch.float32,
         tile_rows: int = TILE_ROWS,
     ) -> None:
-        # More runs at a time gain more than more threads a run.
+        # More runs at a time gain more than more threads per run.
         torch.set_num_threads(1)
         # Probabilities and second moments of a memorised network go subnormal, which is 8
         # times slower (measured; docs/design.md).
@@ -112,7 +112,7 @@ class CpuEngine:
         self._columns = Columns(specs[0])
         self._segments = np.array(list(shape.segments().values()))
         self._bias = [shape.bias_offset(layer) for layer in range(1, shape.depth + 1)]
-        # Layers from 1 (counted from 0) to here are matrix products.
+        # Layers 1 to here (counted from 0) are matrix products.
         self._multiplied = shape.depth if shape.classifies else shape.depth - 1
         self._updates = 0
 
@@ -137,7 +137,7 @@ class CpuEngine:
         return torch.zeros(len(self._specs), _aligned(size), dtype=self._dtype)
 
     def _lay_out_buffers(self) -> None:
-        """A buffer a layer for activations and for their gradients; tables of symbols."""
+        """One buffer per layer for activations and their gradients; tables of symbols."""
         shape, n_runs = self.shape, len(self._specs)
         most = min(self._tile_rows, max(shape.n_train, shape.n_test))
         self._rows = rows = _aligned(most)

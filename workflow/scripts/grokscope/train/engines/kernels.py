@@ -24,13 +24,13 @@ from numba.extending import intrinsic, overload
 # Sums may be reordered (so that they vectorise) and products fused with sums.
 _FLAGS = {"reassoc", "contract", "nsz"}
 _sums = numba.njit(cache=True, fastmath=_FLAGS, error_model="numpy")
-# A function within others, inlined: else machine code from the cache has another copy of it,
-# optimised otherwise, than fresh code, and the first training of a checkout other last bits.
+# A function within others, inlined: otherwise cached machine code contains another, differently
+# optimised copy of it than fresh code, and the first training of a checkout has other last bits.
 _within = numba.njit(cache=True, fastmath=_FLAGS, error_model="numpy", forceinline=True)
-# Nothing reordered or fused: every operation rounds as that of torch.optim.AdamW does.
+# Nothing is reordered or fused: every operation rounds as in torch.optim.AdamW.
 _exact = numba.njit(cache=True, error_model="numpy")
 
-# exp of less is subnormal, and subnormals are slow; a probability below e^-87 is none.
+# exp of less is subnormal, and subnormals are slow; a probability below e^-87 is negligible.
 _LOWEST = np.float32(-87.0)
 _LOG2_E = np.float32(1.4426950408889634)
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -46,7 +46,7 @@ _FACTORS = 64
 
 @intrinsic
 def _larger(context: Any, a: Any, b: Any) -> Any:
-    """The larger of two numbers; one instruction, unlike a comparison and a choice."""
+    """The larger of two numbers in one instruction, unlike a comparison and a selection."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         number = args[0].type
@@ -59,7 +59,7 @@ def _larger(context: Any, a: Any, b: Any) -> Any:
 
 
 def _exp(x: Any) -> Any:
-    """exp of a number at most 0; below -87 that of -87."""
+    """exp of a number of at most 0; below -87, exp(-87)."""
     raise NotImplementedError  # numba compiles what follows
 
 
@@ -125,7 +125,7 @@ def bias_relu(z: Any, biases: Any, at: int, n: int) -> None:
 
 @_sums
 def relu_backward(delta: Any, x: Any, gradients: Any, at: int, n: int) -> None:
-    """Stop what flows back where ReLU was off, and add its sum to the bias gradient.
+    """Zero the gradient where ReLU was off, and add its sum to the bias gradient.
 
     Parameters
     ----------

@@ -1,0 +1,351 @@
+"""Tables of a study: how good every cheap predictor is, and whether it beats chance.
+
+Input: the scores of the detectors (:mod:`grokscope.measure.detectors`) and the tables
+``transitions`` and ``alarms`` of a study. Output: its tables ``evaluation`` (scores of the alarms
+at several levels, :mod:`grokscope.evaluate.thresholds`), ``chance`` (the same beside null models,
+:mod:`grokscope.evaluate.nulls`) and ``curves`` (:mod:`grokscope.evaluate.curves`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grokscope.data.tables import empty, from_rows
+from grokscope.evaluate import nulls
+from grokscope.evaluate.curves import Signal, Warnings, area, constant_areas, curve
+from grokscope.evaluate.matching import AtRisk, Booleans, Cohort, Integers, ratios
+from grokscope.evaluate.nulls import Task
+from grokscope.evaluate.statistics import kaplan_meier_median, ratio_bootstrap
+from grokscope.evaluate.study import Scope, Study
+from grokscope.evaluate.thresholds import CONSTANT_TIME, Policy, Subject, policies, references
+from grokscope.measure.detectors.registry import COMBINED, DETECTORS, Detector
+from grokscope.runs.settings import Analysis
+
+# The one detector that is evaluated layer by layer against chance, too.
+GAI = "gai"
+
+ScoresOf = Callable[[str], pd.DataFrame]
+
+
+def evaluation_rows(
+    study: Study, policy: Policy, cohort: Cohort, scopes: Sequence[Scope]
+) -> Iterator[dict[str, Any]]:
+    """Rows of the table ``evaluation`` of a policy: each of its tasks in each scope.
+
+    Parameters
+    ----------
+    cohort
+        The runs of the policy's alarms.
+    scopes
+        With members among these runs.
+    """
+    fired = AtRisk(policy.alarms, cohort)
+    verdicts = [fired.judge(*task) for task in policy.tasks]
+    hits = np.stack([verdict.hits[0] for verdict in verdicts], axis=1).astype(np.int64)
+    judged = np.stack([verdict.judged[0] for verdict in verdicts], axis=1)
+    warned = np.stack([fired.warning_steps(*task)[0] for task in policy.tasks], axis=1)
+    events = np.broadcast_to(cohort.event[:, None], hits.shape).astype(np.int64)
+    numerator = np.concatenate([hits, hits, 2 * hits], axis=1)
+    denominator = np.concatenate([judged, events, judged + events], axis=1)
+    settings = study.analysis.evaluation
+    for scope in scopes:
+        here = np.flatnonzero(scope.member)
+        intervals = ratio_bootstrap(
+            cohort.seed[here],
+            numerator[here],
+            denominator[here],
+            confidence=settings.confidence,
+            resamples=settings.resamples,
+            seed=settings.seed,
+        )
+        low, high = (ends.reshape(3, len(policy.tasks)) for ends in intervals)
+        n_events = int(cohort.event[here].sum())
+        n_hits, n_judged = hits[here].sum(axis=0), judged[here].sum(axis=0)
+        scores = ratios(n_hits, n_judged, n_events)
+        steps = int(cohort.risk_end[here].sum())
+        shared = {
+            "n_runs": len(here),
+            "seeds": len(np.unique(cohort.seed[here])),
+            "n_events": n_events,
+            "n_alarms": int(fired.counts[0, here].sum()),
+            **leads(fired, here),
+        }
+        for i, task in enumerate(policy.tasks):
+            row = _names(study, scope, policy.subject, policy.source, task)
+            row |= {"uses_test_data": policy.subject.uses_test_data}
+            row |= {"threshold": policy.threshold}
+            row |= shared | {"n_judged": int(n_judged[i]), "n_hits": int(n_hits[i])}
+            for j, (name, values) in enumerate(scores._asdict().items()):
+                undefined = np.isnan(values[i])
+                row[name] = _null(values[i])
+                row[f"{name}_low"] = None if undefined else _null(low[j, i])
+                row[f"{name}_high"] = None if undefined else _null(high[j, i])
+            false = n_judged[i] - n_hits[i]
+            row["false_alarms_per_10000"] = 1e4 * false / steps if steps else None
+            row["time_in_warning"] = warned[here, i].sum() / steps if steps else None
+            yield row
+
+
+def leads(fired: AtRisk, here: Integers) -> dict[str, float | None]:
+    """Lead columns of the table ``evaluation``: first alarm to onset, over all events."""
+    cohort, first = fired.cohort.take(here), fired.first[0, here]
+    alarmed = np.isfinite(first)
+    lead = np.where(alarmed, cohort.onset - np.where(alarmed, first, 0), 0)
+    # Memorised, warned, and at the end still without an onset.
+    waiting = alarmed & cohort.memorised & np.isnan(cohort.onset)
+    to_end = (cohort.last - first)[waiting]
+    of_events = lead[cohort.event]
+    quartiles = np.quantile(of_events, [0.25, 0.5, 0.75]) if len(of_events) else [None] * 3
+    median = kaplan_meier_median(
+        np.concatenate([of_events, to_end]),
+        np.repeat([True, False], [len(of_events), len(to_end)]),
+    )
+    names = ("lead_q25", "lead_median", "lead_q75")
+    return {**dict(zip(names, quartiles, strict=True)), "km_lead_median": _null(median)}
+
+
+def chance_rows(
+    study: Study,
+    policy: Policy,
+    rows: Integers,
+    scopes: Sequence[Scope],
+    models: Sequence[str] = nulls.MODELS,
+) -> Iterator[dict[str, Any]]:
+    """Rows of the table ``chance`` of a policy: its scores beside null models.
+
+    Parameters
+    ----------
+    rows
+        The runs of its alarms, as an index of those of the study.
+    scopes
+        With members among these runs.
+    """
+    settings = study.analysis.evaluation
+    cohort, tasks = study.cohort.take(rows), policy.tasks
+    member = np.stack([scope.member for scope in scopes])
+    n_events = (member & cohort.event).sum(axis=1)
+    observed = nulls.count(AtRisk(policy.alarms, cohort), tasks, member)
+    for model in models:
+        if model == "constant_time":
+            null = _constant_counts(study, tasks, rows, member)
+        else:
+            null = nulls.null_counts(
+                model,
+                policy.alarms,
+                cohort,
+                policy.grid,
+                tasks=tasks,
+                scopes=member,
+                draws=settings.surrogates,
+                rng=nulls.model_stream(
+                    settings.seed,
+                    study.name,
+                    *policy.subject,
+                    policy.source,
+                    policy.threshold,
+                    model=model,
+                ),
+            )
+        for row in nulls.compare_counts(observed, null, n_events):
+            scope, task = scopes[row.pop("scope")], tasks[row.pop("task")]
+            place = _names(study, scope, policy.subject, policy.source, task)
+            yield place | {"null_model": model} | row
+
+
+def _constant_counts(
+    study: Study, tasks: Sequence[Task], rows: Integers, member: Booleans
+) -> nulls.Counts:
+    """Null ``constant_time`` pooled over scopes; NaN where no run of one has such a time."""
+    known = ~np.isnan(study.constant_times[rows])
+    silent = np.where((member & known).any(axis=1), 0.0, np.nan)
+    pooling = member.T.astype(float)
+    pairs = [study.constant_counts[task] for task in tasks]
+    return nulls.Counts(
+        np.stack([hits[:, rows] @ pooling + silent for hits, _ in pairs]),
+        np.stack([judged[:, rows] @ pooling + silent for _, judged in pairs]),
+    )
+
+
+def curve_rows(
+    study: Study,
+    subject: Subject,
+    stated: float | None,
+    signal: Signal,
+    rows: Integers,
+    scopes: Sequence[Scope],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of the table ``curves``, and those of ``chance`` for the areas under the curves.
+
+    Parameters
+    ----------
+    stated
+        The stated threshold, if there is one: the operating point.
+    signal, rows, scopes
+        Scores on some runs; these, as an index of those of the study; and scopes with members
+        among them.
+    """
+    settings = study.analysis.evaluation
+    warnings = Warnings(signal, study.primary)
+    draws = {
+        model: warnings.surrogates(
+            model,
+            settings.surrogates,
+            nulls.model_stream(settings.seed, study.name, *subject, model=model),
+        )
+        for model in ("random", "shifted", "swapped")
+    }
+    points: list[dict[str, Any]] = []
+    chance: list[dict[str, Any]] = []
+    for scope in scopes:
+        mine = scope.member[warnings.events]
+        at_risk, at_event = warnings.at_risk(scope.member), warnings.at_event[mine]
+        if not len(at_event) or not len(at_risk):
+            continue
+        here = {model: values[:, mine] for model, values in draws.items()}
+        place = {"study": study.name, "depth": scope.depth} | subject._asdict()
+        drawn = curve(at_event, at_risk, stated, here["shifted"], here["swapped"])
+        points += [place | row for row in drawn]
+        observed = float(area(at_event, at_risk))
+        areas = {model: area(values, at_risk) for model, values in here.items()}
+        areas["constant_time"] = constant_areas(
+            study.resampled_times[:, rows], signal.cohort, scope.member, study.resolution
+        )
+        task = ("curve", study.primary)
+        chance += [
+            _names(study, scope, subject, "none", task)
+            | {"score": "auc", "null_model": model}
+            | nulls.compare(observed, areas[model])
+            for model in nulls.MODELS
+        ]
+    return points, chance
+
+
+def constant_signal(study: Study) -> Signal | None:
+    """The score ``t - tau`` of the constant-time predictor on held-out runs.
+
+    None if no cell has a constant time.
+    """
+    times = study.constant_times[study.held_out]
+    if np.isnan(times).all():
+        return None
+    cohort, step = study.cohort.take(study.held_out), study.resolution
+    blocks = [np.arange(last // step + 1) * step for last in cohort.last]
+    scores = [steps - time for steps, time in zip(blocks, times, strict=True)]
+    return Signal(cohort, scores, step)
+
+
+def evaluation_tables(
+    scores_of: ScoresOf,
+    alarms: pd.DataFrame,
+    transitions: pd.DataFrame,
+    analysis: Analysis,
+    detectors: Mapping[str, Detector] = DETECTORS,
+) -> dict[str, pd.DataFrame]:
+    """Tables ``evaluation``, ``chance`` and ``curves`` of a study.
+
+    Parameters
+    ----------
+    scores_of
+        Scores of a detector by its name, as
+        :func:`grokscope.measure.detectors.scores.read_scores` gives them, in any order: one row
+        per run and layer. Called once per detector, so that the scores of one detector are in
+        memory at a time.
+    alarms, transitions
+        Tables of these names, of one study; the alarms are those at stated levels.
+    analysis
+        Used are ``evaluation``, ``phases``, ``alarms``, ``onset`` and ``detectors``.
+    detectors
+        Those to evaluate, by name.
+
+    Returns
+    -------
+    dict
+        Table by name, empty without runs. The same for any order of runs, scores and alarms.
+
+    Raises
+    ------
+    ValueError
+        If scores, alarms and transitions do not fit together, see :meth:`Study.signals`.
+    """
+    if transitions.empty:  # a study that the config leaves out
+        return {name: empty(name) for name in ("evaluation", "chance", "curves")}
+    study = Study.from_transitions(transitions, analysis)
+    stated = study.alarms(alarms)
+    evaluation: list[dict[str, Any]] = []
+    chance: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
+
+    def draw(subject: Subject, level: float | None, *runs: Any) -> None:
+        points, areas = curve_rows(study, subject, level, *runs)
+        curves.extend(points)
+        chance.extend(areas)
+
+    for detector in detectors.values():
+        level = detector.threshold and detector.threshold(analysis)
+        for layer, scored in study.signals(scores_of(detector.name)).items():
+            subject = Subject(detector.name, layer, detector.uses_test_data)
+            held_out = scored.among(study.held_out)
+            scopes = within(study.scopes, held_out.rows)
+            tested = _tested(scopes, subject)
+            steps = stated.get((detector.name, layer), {})
+            for policy in policies(study, subject, detector, scored, steps):
+                evaluation += evaluation_rows(study, policy, held_out.signal.cohort, scopes)
+                if tested:
+                    chance += chance_rows(study, policy, held_out.rows, tested)
+            if tested:
+                draw(subject, level, held_out.signal, held_out.rows, tested)
+
+    scopes = within(study.scopes, study.held_out)
+    for policy in references(study):
+        evaluation += evaluation_rows(study, policy, study.cohort.take(study.held_out), scopes)
+    constant = constant_signal(study)
+    if constant is not None:
+        subject = Subject(CONSTANT_TIME, COMBINED, False)
+        draw(subject, None, constant, study.held_out, _tested(scopes, subject))
+    return {
+        "evaluation": from_rows(evaluation, "evaluation"),
+        "chance": from_rows(chance, "chance"),
+        "curves": from_rows(curves, "curves"),
+    }
+
+
+def within(scopes: Sequence[Scope], rows: Integers) -> list[Scope]:
+    """The scopes with members among some runs only, without the empty ones."""
+    parts = [scope._replace(member=scope.member[rows]) for scope in scopes]
+    return [scope for scope in parts if scope.member.any()]
+
+
+def _tested(scopes: Sequence[Scope], subject: Subject) -> list[Scope]:
+    """The scopes that are set against chance: layers of the GAI in the whole study only."""
+    pooled = [scope for scope in scopes if scope.task is None]
+    if subject.layer == COMBINED:
+        return pooled
+    return [scope for scope in pooled if subject.detector == GAI and scope.depth is None]
+
+
+def _names(
+    study: Study, scope: Scope, subject: Subject, source: str, task: Task
+) -> dict[str, Any]:
+    """The columns that name a row of ``evaluation`` and ``chance``."""
+    rule, window = task
+    lead_min, lead_max = window or (None, None)
+    return {
+        "study": study.name,
+        "task": scope.task,
+        "depth": scope.depth,
+        "detector": subject.detector,
+        "layer": subject.layer,
+        "threshold_source": source,
+        "rule": rule,
+        "lead_min": lead_min,
+        "lead_max": lead_max,
+    }
+
+
+def _null(value: float) -> float | None:
+    """None for NaN, as tables have it."""
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,1 @@
+"""Parts of figures: panels, marks and legends that several figures share."""

@@ -1,0 +1,1 @@
+"""Report tables: what each chapter prints beside its figures."""

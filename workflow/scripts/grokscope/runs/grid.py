@@ -1,0 +1,83 @@
+"""Grid: the runs that the grids of a study define."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+from grokscope.runs.settings import Configuration, Grid, StudySettings
+from grokscope.runs.spec import VARIABLE, RunKey, RunSpec, decimal_string
+from grokscope.runs.tasks import TASKS
+
+
+def varied_settings(study: StudySettings) -> tuple[str, ...]:
+    """Names of the settings that some grid of the study lists values of, in path order."""
+    named = {name for grid in study.grids for name in grid.settings}
+    return tuple(name for name in VARIABLE if name in named)
+
+
+def expand_grid(study: StudySettings, grid: Grid) -> Iterator[RunSpec]:
+    """Specifications of the runs of one grid, each once, in the order of its lists.
+
+    Values of a setting that the task does not use give one run, not several.
+    """
+    varied = varied_settings(study)
+    values = [grid.settings.get(name, (getattr(study, name),)) for name in VARIABLE]
+    seen: set[RunKey] = set()
+    for task, depth, fraction, decay, width, seed, *chosen in product(
+        grid.tasks,
+        grid.depths,
+        grid.train_fractions,
+        grid.weight_decays,
+        grid.widths,
+        grid.seeds,
+        *values,
+    ):
+        setting = dict(zip(VARIABLE, chosen, strict=True))
+        uses = TASKS[task].parameters
+        # A scalar input has no symbols to encode.
+        encoding = setting["encoding"] if TASKS[task].symbolic else "scalar"
+        embedded = encoding == "embedding"
+        data_seed, init_seed = setting["data_seed"], setting["init_seed"]
+        first, second = setting["betas"]
+        spec = RunSpec(
+            study=study.name,
+            task=task,
+            depth=depth,
+            train_fraction=decimal_string(fraction),
+            weight_decay=decimal_string(decay),
+            width=width,
+            seed=seed,
+            data_seed=seed if data_seed is None else data_seed,
+            init_seed=seed if init_seed is None else init_seed,
+            p=setting["p"] if "p" in uses else None,
+            samples=setting["samples"] if "samples" in uses else None,
+            encoding=encoding,
+            embedding_dim=setting["embedding_dim"] if embedded else None,
+            learning_rate=float(setting["learning_rate"]),
+            betas=(float(first), float(second)),
+            steps=grid.steps,
+            test_every=study.test_every,
+            rank_every=study.rank_every,
+            rank_tolerance=float(study.rank_tolerance),
+            early_stop=study.early_stop,
+            varied=varied,
+        )
+        if not varied:
+            yield spec
+        elif (key := spec.key) not in seen:
+            seen.add(key)
+            yield spec
+
+
+def expand_study(study: StudySettings) -> Iterator[RunSpec]:
+    """Specifications of all runs of a study, in the order of the grids."""
+    for grid in study.grids:
+        yield from expand_grid(study, grid)
+
+
+def expand_runs(configuration: Configuration) -> dict[RunKey, RunSpec]:
+    """Run table of a configuration."""
+    return {
+        spec.key: spec for study in configuration.studies.values() for spec in expand_study(study)
+    }

@@ -1,0 +1,28 @@
+"""Traces of a panel to all its tables, scores and the environment of its trainings."""
+
+import json
+from typing import Any
+
+from grokscope.core.files import replacing
+from grokscope.data.tables import write_table
+from grokscope.data.trace_reader import read_traces
+from grokscope.measure.detectors.scores import write_scores
+from grokscope.measure.panel import measure_panel
+from grokscope.runs.settings import Analysis
+from grokscope.runs.spec import read_specs
+from grokscope.workflow.script import run
+
+
+def main(snakemake: Any) -> None:
+    """Read each trace once, write everything that is measured on it."""
+    traces = read_traces(snakemake.input.traces, read_specs(snakemake.params.specs))
+    measured = measure_panel(traces, Analysis.from_json(snakemake.params.settings))
+    for name, table in measured.tables.items():
+        write_table(table, snakemake.output[name], name)
+    write_scores(measured.scores, snakemake.output.scores)
+    with replacing(snakemake.output.environment) as temporary:
+        temporary.write_text(json.dumps(measured.environment, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
