@@ -1,5 +1,5 @@
-# make all: train and judge the default configuration. make test: all tests and checks.
-# Both make the environment first. CORES, ARGS and TARGET pass through to Snakemake, as in
+# make all: train and judge the default configuration. make test: all tests. make lint: all checks.
+# Each makes the environment first. CORES, ARGS and TARGET pass through to Snakemake, as in
 #   make all CORES=8 ARGS="--configfile config/smoke.yaml" TARGET=phase_diagram
 
 PYTHON ?= python3
@@ -10,12 +10,12 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Scripts start the python that is first on the path.
+# Jobs run the first python on the path.
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: all test test-fast test-slurm bench bench-gpu environment lint clean test-faults
 
-# The target stands before the options: some of them swallow words that follow.
+# The target comes before the options: some of them swallow the words that follow.
 all: $(READY)
 	$(BIN)/snakemake $(TARGET) --cores $(CORES) $(ARGS)
 
@@ -37,11 +37,11 @@ lint: $(READY)
 test-fast: $(READY)
 	$(PYTEST) -m "not slow"
 
-# On a SLURM of its own on this machine: as root, with Debian's packages; docs/cluster.md.
+# Starts its own SLURM on this machine; needs root and Debian's packages (docs/cluster.md).
 test-slurm: $(READY)
 	$(BIN)/python -m pytest tests/slurm
 
-# On a quiet machine; writes benchmarks/RESULTS.md. ARGS="--quick" for a look.
+# On an idle machine; writes benchmarks/RESULTS.md. ARGS="--quick" for a first look.
 bench: $(READY)
 	$(BIN)/python -m benchmarks.run $(ARGS)
 	$(BIN)/python -m benchmarks.gpu --device cpu $(ARGS)
@@ -50,15 +50,15 @@ bench-gpu: $(READY)
 	$(BIN)/python -m benchmarks.run --device cuda $(ARGS)
 	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
-# Every fault of docs/reliability.md as often as it says there: about an hour. FAULTS_KILLS=10
-# and the like ask for another number of one.
+# Every fault as often as docs/reliability.md states: about an hour. FAULTS_KILLS=10 and similar
+# variables set the number of a single kind.
 test-faults: $(READY)
 	FAULTS=full $(BIN)/python -m pytest tests/faults
 
 environment: $(READY)
 
-# Written last: an interrupted installation is done again. All but torch (and what its build
-# needs) by hash, then torch by version.
+# Written last, so that an interrupted installation is repeated. Everything but torch (and what its
+# build needs) is installed by hash, then torch by version.
 $(READY): requirements.txt requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("grokscope needs Python 3.11 or later, not " + sys.version.split()[0])'
 	$(PYTHON) -m venv --clear $(VENV)

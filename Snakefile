@@ -27,7 +27,7 @@ from grokscope.runs.plan import Plan, scaled_by_attempt
 from grokscope.workflow.targets import command_line_targets
 from grokscope.workflow.progress import show_failures, show_time_left
 
-# Given on the command line, another config replaces the default; it is not laid over it.
+# A config on the command line replaces the default; it is not merged into it.
 if not workflow.overwrite_configfiles:
     try:
         check_file("config/config.yaml")
@@ -38,7 +38,7 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    # Snakemake leaves what is nested in a --config value as text.
+    # Snakemake leaves nested parts of a --config value as text.
     for argument in workflow.config_settings.config_args or []:
         update_config(config, read_argument(argument))
     plan = Plan(config)

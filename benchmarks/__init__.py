@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.run`` (``make bench``) runs all; each module runs alone, as in
 ``python -m benchmarks.step_time --quick``. A run writes its raw numbers to
-``benchmarks/raw/{name}.json`` and makes ``benchmarks/RESULTS.md`` anew from all that is there.
+``benchmarks/raw/{name}.json`` and makes ``benchmarks/RESULTS.md`` again from everything there.
 """
 
 import os

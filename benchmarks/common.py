@@ -150,7 +150,7 @@ def markdown(table: Table) -> str:
 
 
 def save(report: Report, options: Options) -> Path:
-    """Write the raw numbers, then the results page anew; the path of the numbers."""
+    """Write the raw numbers, then the whole results page; the path of the numbers."""
     RAW.mkdir(exist_ok=True)
     path = RAW / f"{report.name}.json"
     content = {"machine": machine(options.device), "options": asdict(options), **asdict(report)}

@@ -46,7 +46,7 @@ class Case:
     spec
         Of the first run; the others have other seeds.
     runs
-        Runs per batch of ours.
+        Runs per batch of Grokscope.
     stacked
         Runs per batch of torch.func.
     ratio, share

@@ -183,7 +183,7 @@ def benchmark(options: Options) -> Report:
         ],
         [
             Table(["what", "seconds", "ratio"], rows, found),
-            Table(["where the core time of ours goes", "share"], shares, None),
+            Table(["where the core time of Grokscope goes", "share"], shares, None),
         ],
         wanted,
     )

@@ -1,4 +1,4 @@
-"""What all rules share: wildcards, one owner of the directory, a clean end."""
+"""What all rules share: wildcards, a single owner of the directory, a clean end."""
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -11,7 +11,7 @@ from grokscope.workflow.lock import (
     stop_orphans,
 )
 
-# Not in the Snakemake of a job, which works in the directory of its main process.
+# Not in the Snakemake of a job, which runs in the directory of its main process.
 if workflow.is_main_process:
     try:
         for path in clear_stale_lock():
@@ -40,7 +40,7 @@ wildcard_constraints:
     table="|".join(STUDY_TABLES),
 
 
-# Seconds each, at 1,500 runs too: on a cluster not worth a place in the queue.
+# Seconds each, even with 1,500 runs: on a cluster not worth a place in the queue.
 localrules:
     collect_study,
     summarise_study,

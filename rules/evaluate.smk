@@ -1,4 +1,4 @@
-"""Study jobs: panel tables put together, alarms against onsets."""
+"""Study jobs: concatenated panel tables, alarms against onsets."""
 
 
 rule collect_study:

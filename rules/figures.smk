@@ -3,7 +3,7 @@
 One rule per figure, for all studies of its kind. Those of single runs are one job per study.
 """
 
-# A job has a fixed number of outputs, so each study has a rule for the figures of its runs.
+# A rule has a fixed number of outputs, so each study has its own rule for the figures of its runs.
 for study in plan.studies:
     if plan.run_figures(study, "png"):
 

@@ -1,7 +1,7 @@
-"""Panel jobs: what is read off the traces of one (study, task, depth).
+"""Panel jobs: what is measured on the traces of one (study, task, depth).
 
 A panel of 100 runs of 50,000 steps takes less than 1.5 GB. One job makes all tables of a panel:
-to start Python and to verify a trace takes longer than most of them.
+starting Python and verifying the traces takes longer than making most of them.
 """
 
 

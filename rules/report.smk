@@ -73,7 +73,7 @@ rule validate_results:
         "results/logs/validation.log",
     conda:
         "../envs/analysis.yaml"
-    # Everything is made once more, panel by panel; it runs last, when cores are free.
+    # Everything is measured again, panel by panel; it runs last, when cores are free.
     threads: 4
     resources:
         # Each process holds one trace.

@@ -1,4 +1,4 @@
-"""Trainings: one trace a run; a job a run, or a job for a block of short runs."""
+"""Trainings: one trace per run; one job per run or per block of short runs."""
 
 
 rule train_run:
@@ -13,7 +13,7 @@ rule train_run:
     priority: lambda wildcards: plan.priority([plan.run_of(wildcards)])
     conda:
         "../envs/training.yaml"
-    # More threads a run gain less than more runs at a time.
+    # More threads per run gain less than more runs at a time.
     threads: 1
     resources:
         # Torch and numba take 350 MB; the largest data set, activations and log another 150.
@@ -28,8 +28,8 @@ rule train_run:
         "../workflow/scripts/train_runs.py"
 
 
-# One rule for all blocks whose paths end alike (weight decays and seeds); which they are, the
-# beginnings of the paths say.
+# One rule for all blocks whose paths have the same endings (weight decays and seeds); the cell, the
+# beginning of the paths, tells them apart.
 for number, block in enumerate(plan.block_rules, 1):
 
     rule:

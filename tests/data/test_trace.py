@@ -1,4 +1,4 @@
-"""Traces: what is written is read back; what is damaged or foreign is refused by name."""
+"""Traces: what is written is read back; damaged and foreign files are refused by name."""
 
 import os
 import subprocess
@@ -94,7 +94,7 @@ def test_a_parquet_file_that_is_no_trace_is_refused(tmp_path):
 
 
 def _rewrite(path, change):
-    """Change the table and seal it again, as whoever means to deceive would."""
+    """Change the table and seal it again, as a forger would."""
     write_sealed(change(pq.ParquetFile(path).read()), path)
 
 

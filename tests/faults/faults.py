@@ -1,4 +1,4 @@
-"""Faults on purpose: how many, the small workflow they hit, and how to start and stop it.
+"""Provoked faults: how many, the small workflow they hit, and how to start and stop it.
 
 ``FAULTS=full`` asks for the counts of docs/reliability.md, ``FAULTS_KILLS=10`` for one of them.
 """
@@ -43,7 +43,7 @@ def count(name: str) -> int:
 
 
 def targets() -> tuple[str, ...]:
-    """What the workflow is asked for."""
+    """Targets of the workflow."""
     return ("all",) if full() else SMALL_TARGETS
 
 
@@ -67,12 +67,12 @@ def start(folder: Path, *arguments: str, wanted: Sequence[str] | None = None) ->
 
 
 def said(folder: Path) -> str:
-    """What the last call wrote."""
+    """Output of the last call."""
     return (folder / "out.log").read_text(errors="replace")
 
 
 def finish(folder: Path, *arguments: str, wanted: Sequence[str] | None = None) -> str:
-    """Run the tiny workflow to its end, which must be a good one; what it wrote."""
+    """Run the tiny workflow, which must succeed; its output."""
     process = start(folder, *arguments, wanted=wanted)
     try:
         assert process.wait(600) == 0, said(folder)
@@ -82,7 +82,7 @@ def finish(folder: Path, *arguments: str, wanted: Sequence[str] | None = None) -
 
 
 def end(process: subprocess.Popen) -> None:
-    """Leave nothing of a call behind."""
+    """Kill everything that a call started."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -112,7 +112,7 @@ def wait_for_job(process: subprocess.Popen) -> bool:
 
 
 def done(folder: Path) -> dict[Path, int]:
-    """Results that Snakemake knows to be whole, and when each was written."""
+    """Results that Snakemake records as complete, and when each was written."""
     incomplete = {
         base64.urlsafe_b64decode("".join(path.relative_to(state).parts).replace("@", "")).decode()
         for state in [folder / ".snakemake/incomplete"]
@@ -143,7 +143,7 @@ def copy_without(missing: Sequence[str], finished: Path, folder: Path) -> None:
 
 
 def _timeless(path: Path) -> bytes:
-    """A file's bytes, without how long trainings took where it says that."""
+    """Bytes of a file, without training times."""
     if path.stem == "runs":
         read = pd.read_csv if path.suffix == ".csv" else pd.read_parquet
         return read(path).drop(columns="seconds").to_csv().encode()
@@ -158,7 +158,7 @@ def _timeless(path: Path) -> bytes:
 
 
 def contents(folder: Path, times: bool = False) -> dict[str, bytes]:
-    """Bytes of all results but traces; with or without how long trainings took."""
+    """Bytes of all results but traces, with or without training times."""
     found = {}
     for path in sorted((folder / "results").rglob("*")):
         name = path.relative_to(folder / "results")
@@ -168,5 +168,5 @@ def contents(folder: Path, times: bool = False) -> dict[str, bytes]:
 
 
 def differences(found: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> list[str]:
-    """Names of files that are not the same."""
+    """Names of files that differ."""
     return sorted(name for name in found | wanted if found.get(name) != wanted.get(name))

@@ -1,4 +1,4 @@
-"""Mutated configurations: each is accepted and planned, or told what is wrong with which key."""
+"""Mutated configurations: each is planned, or refused with the keys that are wrong."""
 
 import copy
 import json
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from faults import count
 from grokscope.runs.config import ConfigError, check_config, check_file, read_argument
-from grokscope.runs.plan import STUDIES, STUDY_TABLES, Plan
-from grokscope.runs.spec import RunSpec
+from grokscope.runs.plan import Plan
+from grokscope.runs.spec import VARIABLE, RunSpec
 from project import TINY, run_tool
 
-# Small enough that to plan it takes no time, and with a value for every key.
-BASE = check_config(yaml.safe_load(TINY.read_text()))
+# Small enough to be planned at once, with a value for every key.
+BASE = dict(check_config(yaml.safe_load(TINY.read_text())).values)
 BASE["studies"]["gai"]["early_stop"] = {"metrics": ["test"], "threshold": 0.9, "hold_steps": 10}
 
 NASTY = [
@@ -50,7 +50,7 @@ keys = st.one_of(st.sampled_from(NASTY), st.text(max_size=6), st.integers(), st.
 
 
 def places(value, path=()):
-    """Paths of all that a configuration holds."""
+    """Paths of all values of a configuration."""
     found = [path]
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -76,7 +76,7 @@ def mutated(draw):
                 holder = holder[part]
             old = holder[last]
         except (KeyError, IndexError, TypeError):
-            # An earlier change took the place away.
+            # An earlier change removed the place.
             continue
         how = draw(st.sampled_from(["set", "edge", "edge", "delete", "add", "rename", "repeat"]))
         if how == "set":
@@ -95,28 +95,27 @@ def mutated(draw):
     return config
 
 
-SAFE = re.compile(r"results/[A-Za-z0-9_=./]+")
+SAFE = re.compile(r"results/[A-Za-z0-9_=./,]+")
 TRACE = re.compile(
-    rf"results/traces/({'|'.join(STUDIES)})/task=[a-z0-9_]+/depth=\d+/train_fraction=\d+\.\d+"
-    r"/weight_decay=\d+\.\d+/width=\d+/seed=\d+\.parquet"
+    r"results/traces/[a-z][a-z0-9_]{0,39}/task=[a-z0-9_]+/depth=\d+/train_fraction=\d+\.\d+"
+    rf"/weight_decay=\d+\.\d+/width=\d+(/({'|'.join(VARIABLE)})=[a-z0-9_.,]+)*"
+    r"/seed=\d+\.parquet"
 )
 
 
 def check_plan(plan):
-    """What the rules ask of a plan; every path is one that they can take."""
+    """Everything the rules need of a plan; every path matches their patterns."""
     for spec in plan.specs.values():
         assert RunSpec.from_json(spec.to_json()) == spec
     paths = plan.traces(plan.keys())
     assert all(TRACE.fullmatch(path) for path in paths), paths
-    for study in STUDIES:
-        paths += plan.figures(study)
-        for table in STUDY_TABLES:
-            paths += plan.panel_tables(study, table)
-    for path in paths + plan.study_tables():
+    for study in plan.studies:
+        paths += plan.study_files(study)
+    for path in paths:
         assert SAFE.fullmatch(path), path
         assert ".." not in path
         assert max(len(part) for part in path.split("/")) < 255, path
-    json.loads(plan.settings(*plan.config["analysis"]))
+    json.loads(plan.settings())
 
 
 @cache
@@ -153,11 +152,11 @@ def test_a_mutated_configuration_is_planned_or_explained(config):
         check_message(str(error))
     else:
         check_plan(plan)
-        assert check_config(plan.config) == plan.config
+        assert check_config(plan.config.values) == plan.config
     assert repr(config) == before
 
 
-# Text that is no YAML, or none that can be read to its end.
+# Text that is not YAML, or that cannot be read to its end.
 NO_YAML = {
     "{bad": r"expected ',' or '}', but got '<stream end>' \(line 1, column 5\)",
     "\ty": r"found character '\\t' that cannot start any token \(line 1",

@@ -1,4 +1,4 @@
-"""Dependencies: pinned by version, and by hash wherever a hash can be known."""
+"""Dependencies: pinned by version, and by hash where possible."""
 
 import re
 

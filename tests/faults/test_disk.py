@@ -28,13 +28,13 @@ def mount(*arguments):
 
 @pytest.fixture
 def cramped(checkout, request):
-    """A checkout whose results lie on a disk of a few megabytes."""
+    """A checkout with its results on a disk of a few megabytes."""
     results = checkout / "results"
     results.mkdir()
     if not mount("-t", "tmpfs", "-o", "size=16m", "tmpfs", str(results)):
         if "FAULTS_INSIDE" in os.environ:
             pytest.fail("to fill a disk, these tests need to mount one: as root or in a namespace")
-        # Whoever is not root may be it in a namespace of his own.
+        # Other users can be root in a namespace of their own.
         inside = subprocess.run(
             [
                 *("unshare", "--map-root-user", "--mount", sys.executable),
@@ -53,7 +53,7 @@ def cramped(checkout, request):
 
 
 def fill(folder, left):
-    """Fill the disk of the results up to so many bytes; the file that does."""
+    """Fill the disk of the results but for `left` bytes; the file that fills it."""
     results = folder / "results"
     filler = results / "filler"
     size = shutil.disk_usage(results).free - left
@@ -62,7 +62,7 @@ def fill(folder, left):
 
 
 def refused(folder, target):
-    """A call that must fail; what it said."""
+    """Run a call that must fail; its output."""
     process = start(folder, wanted=[target])
     try:
         assert process.wait(600) == 1, said(folder)

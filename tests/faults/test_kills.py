@@ -1,4 +1,4 @@
-"""Processes killed at random moments: nothing to clear up, nothing done twice, same results."""
+"""Processes killed at random moments: no clean-up needed, nothing done twice, same results."""
 
 import os
 import random
@@ -30,8 +30,8 @@ from project import copy_checkout
 
 pytestmark = pytest.mark.slow
 
-# What is missing before the first kill, so that moments fall into all kinds of jobs; None is a
-# checkout without results. With it, who is killed in turn.
+# What is missing before the first kill, so that kills hit all kinds of jobs (None: a checkout
+# without results), and which process is killed in turn.
 STARTS = {
     "trainings": (None, ("group", "snakemake", "job")),
     "figures": (FIGURES, ("snakemake", "job", "group")),
@@ -65,16 +65,16 @@ def kill(kind, process, rng):
 
 
 def interrupted_call(folder, wanted, rng, kind, most):
-    """A call with kills of one kind; what each hit, what was whole before each, and its exit."""
+    """Call with kills of one kind; what each hit, what was complete before it, and exit status."""
     process = start(folder, wanted=wanted)
     hits, whole = [], {}
     try:
-        # One in three may fall into the planning, the others into jobs, however slow the machine.
+        # One in three may hit the planning, the others jobs, however slow the machine.
         if rng.random() < 2 / 3:
             wait_for_job(process)
         while process.poll() is None:
             time.sleep(rng.uniform(0.1, 6))
-            # Before the kill: what is finished between the two is more, never less.
+            # Before the kill: until then more can finish, never less.
             before = done(folder)
             if len(hits) < most and (hit := kill(kind, process, rng)) is not None:
                 hits.append(hit)
@@ -91,7 +91,7 @@ def check_kept(kept, where):
 
 
 def check_results(folder, begin, finished, where):
-    """The same bytes; where nothing was trained, down to how long it took."""
+    """The same bytes, including training times if nothing was trained."""
     wanted = contents(finished, times=begin != "trainings")
     found = contents(folder, times=begin != "trainings")
     if begin == "trainings" and not full():

@@ -1,4 +1,4 @@
-"""Odd runs: tables, report and figures are made, and say what happened."""
+"""Odd runs: tables, report and figures are made and state what happened."""
 
 import copy
 from dataclasses import replace
@@ -13,7 +13,7 @@ from grokscope.runs.config import check_config
 from grokscope.runs.plan import Plan
 from project import TINY, copy_checkout, run_tool
 from synthetic import make_spec, make_trace, write
-from synthetic_results import make_results, small_config
+from synthetic_results import make_results, small_values
 
 
 def diverges(spec):
@@ -87,11 +87,11 @@ def alike(config, kind):
             grid["seeds"] = grid["seeds"][:2]
             if kind is ends_at_step_1:
                 grid["steps"] = 1
-    return check_config(config)
+    return config
 
 
 def one_of_each(config):
-    """The configuration with a run of every kind in every study, told by its seed."""
+    """The configuration with a run of every kind in every study, identified by its seed."""
     config = copy.deepcopy(config)
     seeds = {kind: seed for seed, kind in enumerate(KINDS)}
     last = seeds.pop(ends_at_step_1)
@@ -103,11 +103,11 @@ def one_of_each(config):
             cell | {"seeds": list(seeds.values()), "steps": steps},
             cell | {"seeds": [last], "steps": 1},
         ]
-    return check_config(config)
+    return config
 
 
 def as_asked(kind):
-    """Such a trace, stopped as its rows say."""
+    """Such a trace, with the end that its rows imply."""
 
     def trace_of(spec):
         trace = kind(spec)
@@ -119,14 +119,14 @@ def as_asked(kind):
     return trace_of
 
 
-# Those that leave the least: no state, no metric, no onset.
+# Those with the least data: no state, no metric, no onset.
 EMPTIEST = (diverges_at_once, has_one_test_sample, never_learns)
 
 
 @pytest.mark.parametrize("kind", KINDS if full() else EMPTIEST, ids=lambda kind: kind.__name__)
 def test_tables_and_report_are_made_and_right(kind, tmp_path):
     """Also where all runs are of one kind."""
-    results = make_results(tmp_path, alike(small_config(), kind), as_asked(kind))
+    results = make_results(tmp_path, check_config(alike(small_values(), kind)), as_asked(kind))
     assert results.problems() == {}
     phases = set(results.tables["phases"]["phase"])
     if KINDS[kind] is not None:
@@ -137,7 +137,7 @@ def test_tables_and_report_are_made_and_right(kind, tmp_path):
 
 
 def test_kinds_are_of_runs_that_a_trainer_may_make():
-    """What they leave out is left out by their specification's cadence alone."""
+    """They are null only where the cadence of their specification leaves values out."""
     for kind in KINDS:
         trace = as_asked(kind)(make_spec(steps=1 if kind is ends_at_step_1 else 40))
         assert trace.frame["step"].tolist() == list(range(len(trace.frame)))
@@ -150,13 +150,13 @@ def test_kinds_are_of_runs_that_a_trainer_may_make():
     ids=lambda kind: "one_of_each" if kind is None else kind.__name__,
 )
 def test_everything_is_made_by_the_workflow(kind, tmp_path):
-    """Traces as they might be, in the place of those that would be trained."""
+    """Possible traces in place of those that would be trained."""
     copy_checkout(tmp_path)
     config = yaml.safe_load(TINY.read_text())
     config = one_of_each(config) if kind is None else alike(config, kind)
     (tmp_path / "config/odd.yaml").write_text(yaml.safe_dump(config))
     call = ["snakemake", "all", "--cores", "2"]
-    # The plan alone writes the stamps that traces must be newer than.
+    # Planning writes the stamps, and traces must be newer.
     planned = run_tool([*call, "-n", "--configfile", "config/odd.yaml"], tmp_path)
     assert planned.returncode == 0, planned.stdout + planned.stderr
     kinds = {}

@@ -1,4 +1,4 @@
-"""The report shows what comes from configuration and data as text, never as markup."""
+"""The report shows text of configuration and data as text, never as markup."""
 
 from html.parser import HTMLParser
 
@@ -40,7 +40,7 @@ def one_study(**of):
 
 
 def with_facts(text):
-    """Traces whose makers gave their machine and libraries such names."""
+    """Traces with such names of devices and libraries."""
 
     def trace_of(spec):
         trace = synthetic_trace(spec)
@@ -57,7 +57,7 @@ def test_hostile_words_are_shown_as_words(tmp_path):
         page = make_results(tmp_path / str(number), one_study(store=store), with_facts(text))
         # The same elements with the same attributes: nothing of the text became one.
         assert tags_of(page) == tags_of(dull)
-        # Nor were templates in it filled in.
+        # Nor were templates in it expanded.
         assert "49" not in page.html.split("Versions")[-1] or "7 * 7" not in text
         for line in page.markdown.splitlines():
             if text in line and "store:" not in line:
@@ -75,7 +75,7 @@ def test_no_name_of_a_path_is_free(name):
     """A study has a name of letters, digits and underscores, a task one that is registered."""
     config = small_values()
     config["studies"][name] = config["studies"]["gai"]
-    with pytest.raises(ConfigError, match="is no valid name of a study"):
+    with pytest.raises(ConfigError, match="is not a valid study name"):
         check_config(config)
     config = small_values()
     config["studies"]["gai"]["grids"][0]["tasks"] = [name]

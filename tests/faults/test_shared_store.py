@@ -1,4 +1,4 @@
-"""A trace store that others write to: at once, carelessly, or with bad intent."""
+"""A trace store that others write to: simultaneously, carelessly or maliciously."""
 
 import base64
 import os
@@ -28,7 +28,7 @@ TRACES = [
 
 @pytest.mark.slow
 def test_two_workflows_at_once_lose_nothing(tmp_path):
-    """Both find an empty store, both keep what they train; a third trains nothing."""
+    """Both find an empty store and store what they train; a third trains nothing."""
     folders = [tmp_path / name for name in ("one", "two", "three")]
     for folder in folders:
         folder.mkdir()
@@ -92,7 +92,7 @@ def test_many_writers_and_readers_lose_nothing(tmp_path):
 
 
 class Payload:
-    """What would run if anything unpickled it."""
+    """Code that would run if anything unpickled it."""
 
     def __init__(self, path):
         self.path = path
@@ -166,7 +166,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_entry_can_do_nothing_but_be_refused(name, tmp_path):
-    """Also where its maker made all hashes anew."""
+    """Also with all hashes forged."""
     spec = make_spec(steps=50)
     store = TraceStore(tmp_path / "store")
     entry = store.keep(spec, "cpu", write(make_trace(spec), tmp_path))
@@ -185,7 +185,7 @@ def test_a_hostile_entry_can_do_nothing_but_be_refused(name, tmp_path):
     assert not target.exists()
     assert not touched.exists()
     if name != "larger_than_any":
-        # Also where any specification will do, as in grokscope store verify.
+        # Also without a required specification, as in grokscope store verify.
         with pytest.raises(TraceError):
             entry.check()
         assert not touched.exists()
@@ -202,7 +202,7 @@ def test_a_type_described_by_a_pickle_is_a_column_of_numbers(tmp_path):
 
 @pytest.mark.parametrize("length", [0, 7, 10_000])
 def test_words_in_metadata_are_words(length, tmp_path):
-    """Text of any kind in a trace's facts is kept as text, or refused."""
+    """Any text in a trace's metadata is kept as text, or refused."""
     rng = random.Random(length)
     text = base64.b64encode(rng.randbytes(length)).decode() + "<script>`|\x00\n{{7*7}}"
     spec = make_spec(steps=20)

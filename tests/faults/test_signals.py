@@ -1,4 +1,4 @@
-"""Signals and second calls: a clean end, nothing to clear up, one owner at a time."""
+"""Signals and second calls: a clean end, no clean-up needed, one owner at a time."""
 
 import os
 import random
@@ -38,7 +38,7 @@ def test_a_signal_ends_the_call_and_its_jobs(checkout, finished):
             time.sleep(rng.uniform(0, 3))
             running = jobs(process)
             process.send_signal(number)
-            # Snakemake 9.27 by itself waits for ever in every second case.
+            # Snakemake 9.27 alone hangs in every second case.
             status = process.wait(60)
         finally:
             end(process)
@@ -59,19 +59,19 @@ def test_the_second_call_says_that_there_is_a_first(checkout):
     call = ["snakemake", "lead_lag", "--cores", "1", "--configfile", str(TINY)]
     try:
         assert wait_for_job(first), said(checkout)
-        # Held, with its jobs: it must not be done before the others are.
+        # Suspended with its jobs, so that it does not finish before the others.
         os.killpg(first.pid, signal.SIGSTOP)
         for before in ([], ["snakemake", "--unlock", "--configfile", str(TINY)]):
-            # Not even if the user was told to unlock.
+            # Not even after --unlock.
             if before:
                 run_tool(before, checkout)
             second = run_tool(call, checkout)
-            told = second.stdout + second.stderr
-            assert second.returncode == 1, told
-            assert f"snakemake (process {first.pid} on " in told
-            assert "works in" in told
-            assert "Traceback" not in told
-        # To look at the plan disturbs nobody, and is allowed.
+            output = second.stdout + second.stderr
+            assert second.returncode == 1, output
+            assert f"snakemake (process {first.pid} on " in output
+            assert "works in" in output
+            assert "Traceback" not in output
+        # A dry run disturbs nobody and is allowed.
         look = run_tool([*call, "-n"], checkout)
         assert look.returncode == 0, look.stdout + look.stderr
         assert first.poll() is None

@@ -30,7 +30,7 @@ def trace_of(spec):
     )
 
 
-# Damage to the bytes; what is left of the file need not be a parquet file.
+# Damage to the bytes; the result need not be a parquet file.
 
 
 def truncate(data, rng):
@@ -71,7 +71,7 @@ def replace_all(data, rng):
 OF_BYTES = (truncate, flip_bit, flip_bytes, zero_block, lose_block, append, replace_all)
 
 
-# Forgeries: whole parquet files, their digest made anew.
+# Forgeries: complete parquet files with a new digest.
 
 
 def values_of(table, name):
@@ -85,7 +85,7 @@ def with_values(table, name, values, mask=None):
 
 
 def drop_rows(table, rng):
-    # Not the last: a run that stopped early may as well have stopped earlier.
+    # Not the last one: a run that stopped early could also have stopped earlier.
     first = rng.randrange(len(table) - 11)
     gone = range(first, min(first + rng.randint(1, 10), len(table)))
     return table.take([row for row in range(len(table)) if row not in gone])
@@ -207,7 +207,7 @@ OF_TABLE = (
 )
 
 
-# Whole traces in the wrong place, or with facts that cannot be.
+# Complete traces in the wrong place, or with impossible metadata.
 
 
 def another_run(trace, rng):
@@ -276,9 +276,9 @@ def test_damage_is_refused_by_name(kind, tmp_path):
     for number in range(-(-count("TRACES") // len(KINDS))):
         spec = (SYMBOLIC, SCALAR, STOPPED)[number % 3]
         path = damaged(kind, spec, tmp_path / str(number), rng)
-        # The door to every table.
+        # The entrance to every table.
         with pytest.raises(TraceError) as error:
-            list(read_traces([path], f"[{spec.to_json()}]"))
+            list(read_traces([path], [spec]))
         assert str(error.value).startswith(f"{path}: "), number
 
 
@@ -290,7 +290,7 @@ def test_what_is_whole_is_read(spec, tmp_path):
 
 
 def test_every_single_byte_counts(tmp_path):
-    """Also those that no column's value depends on: statistics, offsets, padding."""
+    """Including bytes on which no value depends: statistics, offsets, padding."""
     path = write(trace_of(SYMBOLIC), tmp_path)
     data = path.read_bytes()
     for place in range(0, len(data), max(len(data) // 300, 1)):
@@ -300,7 +300,7 @@ def test_every_single_byte_counts(tmp_path):
 
 
 def test_a_depth_without_end_is_refused_at_once(tmp_path):
-    """Not after a schema of a million million layers was made."""
+    """Refused before a schema of 10^12 layers is made."""
     path = write(trace_of(SYMBOLIC), tmp_path)
     table = pq.ParquetFile(path).read()
     forged = replace(SYMBOLIC, depth=10**12).to_json()

@@ -1,4 +1,4 @@
-"""The configuration: what is accepted, and what each mistake is told."""
+"""The configuration: what is accepted, and the message of each mistake."""
 
 import copy
 from dataclasses import fields
@@ -30,7 +30,7 @@ def changed(path: str, value):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_shipped_configs_are_accepted(path):
     config = check_config(yaml.safe_load(path.read_text()))
-    # Windows after an onset must lie within the steps that a settled run goes on for.
+    # Windows after an onset must lie within the steps for which a settled run continues.
     gai = config.studies["gai"]
     if gai.early_stop is not None:
         assert gai.early_stop.hold_steps >= config.analysis.rank.after
@@ -58,7 +58,7 @@ SWEEP = {"kind": "phase_diagram", "grids": [GOOD]}
             r"gai\.kind: \"gai\" is not allowed; allowed: one of lead_lag",
         ),
         ("studies.gai.claims", "PD", r"claims: PD is not allowed for kind early_warning.*GAI or"),
-        ("studies.My Sweep", {}, 'studies: "My Sweep" is no valid name of a study; allowed'),
+        ("studies.My Sweep", {}, 'studies: "My Sweep" is not a valid study name; allowed'),
         ("studies.train_runs", SWEEP, r"studies\.train_runs: is the name of a rule or file"),
         (GRID + ".learning_rate", 0.1, r"grids\[0\]\.learning_rate: 0.1 is not allowed.*array"),
         (GRID + ".p", [97, 1], r"grids\[0\]\.p\[1\]: 1 is not allowed; allowed: integer >= 2"),
@@ -97,7 +97,11 @@ SWEEP = {"kind": "phase_diagram", "grids": [GOOD]}
         ("analysis.evaluation.horizons", [10, 1000], r"horizons: 10 .*above minimum_lead 10"),
         ("analysis.evaluation.primary_horizon", 7, r"primary_horizon: 7 .*one of horizons \["),
         (GRID + ".weight_decays", [1e-300], r"weight_decays: 1e-300 .*at most 24 digits"),
-        ("store", "~nobody-here/x", r"store: \"~nobody-here/x\" .*home folder of an existing user"),
+        (
+            "store",
+            "~nobody-here/x",
+            r"store: \"~nobody-here/x\" .*home folder of an existing",
+        ),
         ("store", "a\x00b", r"store: \"a\\u0000b\" is not allowed; allowed: printable"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which runs one job trains."""
+"""Jobs: which runs one job trains."""
 
 import pytest
 

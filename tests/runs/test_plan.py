@@ -1,4 +1,4 @@
-"""What the rules are told."""
+"""Plan: files and parameters of the rules."""
 
 from grokscope.runs.plan import scaled_by_attempt
 

@@ -129,7 +129,7 @@ def test_a_varied_setting_is_part_of_key_and_path():
     assert list(row) == key_columns(row)
     assert list(row)[-3:] == ["learning_rate", "betas", "seed"]
     assert (row["learning_rate"], row["betas"]) == (0.01, "0.9,0.999")
-    # What a grid does not vary is no part of the identity, as before.
+    # What a grid does not vary is not part of the identity.
     (plain,) = expanded()
     assert plain.settings == ()
     assert list(plain.row()) == list(KEY_COLUMNS)
@@ -150,7 +150,7 @@ def test_naming_a_setting_does_not_train_its_runs_again():
     assert varied.key != plain.key
     assert varied == plain and varied.to_json() == plain.to_json()
     assert training_key(varied, "cpu") == training_key(plain, "cpu")
-    # A job is told how its runs are named.
+    # A job gets the names of its runs' varied settings.
     assert read_specs(f"[{varied.to_json(with_varied=True)}]")[0].key == varied.key
 
 

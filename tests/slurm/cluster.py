@@ -80,7 +80,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 class Cluster:
-    """Daemons, and what an operator does to them."""
+    """The daemons, and operations on them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -107,7 +107,7 @@ class Cluster:
                 ("seed-file", "munge.seed"),
             )
         ]
-        # Forced to accept a folder that others may not enter.
+        # Forced, since others may not enter its folder.
         self._start("munged", ["--foreground", "--force", *files])
         wait_for((self.folder / "munge.socket").exists, "munge's socket", 20)
         self._start("slurmctld", ["-D"])
@@ -139,14 +139,14 @@ class Cluster:
             "SelectTypeParameters=CR_Core",
             # How long squeue and scontrol know an ended job.
             "MinJobAge=86400",
-            # Whoever wants a job queued again has to say so.
+            # Jobs are queued again only on request.
             "JobRequeue=0",
             # Jobs of the partition urgent take the places of others.
             "PreemptType=preempt/partition_prio",
             "PreemptMode=REQUEUE",
             "SlurmdTimeout=10",
             "SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=2",
-            # The nodes are more than this machine has.
+            # The nodes have more cores than this machine.
             "SlurmdParameters=config_overrides",
             "ReturnToService=2",
             f"StateSaveLocation={self.folder}/state",
@@ -164,7 +164,7 @@ class Cluster:
         return MARK + "\n".join(lines) + "\n"
 
     def _start(self, name: str, arguments: list[str], tool: str = "") -> None:
-        # Debian's daemons lie in /usr/sbin, which not every root has on its path.
+        # Debian's daemons are in /usr/sbin, which is not on every root's path.
         binary = shutil.which(tool or name, path=f"{os.environ['PATH']}:/usr/sbin")
         with (self.folder / f"{name}.out").open("w") as output:
             self.daemons[name] = subprocess.Popen(
@@ -195,7 +195,7 @@ class Cluster:
         return done.stdout.strip()
 
     def jobs(self, *options: str) -> dict[str, str]:
-        """Ids of the jobs in the queue, and what each was submitted as."""
+        """Ids of the jobs in the queue, and the comment of each."""
         lines = self.call("squeue", "--noheader", "--format=%A %k", *options).splitlines()
         return dict(line.split(" ", 1) for line in lines)
 
@@ -205,7 +205,7 @@ class Cluster:
         return next(word.split("=", 1)[1] for word in words if word.startswith(f"{name}="))
 
     def processes(self, jobs: Iterable[str]) -> list[psutil.Process]:
-        """All that runs of some jobs on this machine: the daemons of their steps and below."""
+        """All processes of some jobs on this machine: the daemons of their steps and below."""
         steps = tuple(f"slurmstepd: [{job}." for job in jobs)
         found = []
         for process in psutil.process_iter():
@@ -264,6 +264,6 @@ class Cluster:
             CONFIGURATION.unlink(missing_ok=True)
 
     def logs(self) -> str:
-        """What the daemons said last."""
+        """Last log lines of the daemons."""
         paths = [*self.folder.glob("*.log"), *self.folder.glob("*.out")]
         return "\n".join(f"{path.name}: {path.read_text()[-1500:]}" for path in paths)

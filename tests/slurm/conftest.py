@@ -1,4 +1,4 @@
-"""One cluster for all tests of this folder. It is an error, not a skip, where none starts."""
+"""One cluster for all tests of this folder. If none starts, that is an error, not a skip."""
 
 import signal
 
@@ -10,7 +10,7 @@ from cluster import Cluster, install
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
     install()
-    # Pytest clears up on SIGINT alone.
+    # Pytest cleans up on SIGINT only.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     running = Cluster(tmp_path_factory.mktemp("cluster"))
     try:

@@ -16,7 +16,8 @@ import yaml
 
 from cluster import wait_for
 from grokscope.data.trace_reader import read_trace
-from grokscope.runs.plan import STUDY_TABLES, Plan
+from grokscope.runs.paths import STUDY_TABLES
+from grokscope.runs.plan import Plan
 from grokscope.runs.spec import RunSpec
 from grokscope.train.checkpoint import Checkpoint
 from grokscope.train.store import training_key
@@ -27,12 +28,12 @@ pytestmark = pytest.mark.slow
 TABLES = [f"results/tables/{table}.csv" for table in STUDY_TABLES]
 RUNS = "results/studies/gai/runs.parquet"
 CLAIMS = "results/studies/gai/claims.parquet"
-# The only thing in a table that two equal runs differ in.
+# The only column in which two equal runs differ.
 TIMES = ["seconds"]
 PROFILE = (
     "--profile",
     "profiles/slurm",
-    # Answers come at once here, so that to ask rarely would only take time.
+    # Answers are immediate here, so rare queries would only waste time.
     "--slurm-init-seconds-before-status-checks",
     "3",
 )
@@ -55,7 +56,10 @@ LONG = {
     ],
 }
 LONG_RUNS = {
-    "studies": {"lead_lag": LONG, "gai": LONG | {"grids": [LONG["grids"][0] | {"seeds": [0, 1]}]}},
+    "studies": {
+        "lead_lag": LONG | {"kind": "lead_lag"},
+        "gai": LONG | {"kind": "early_warning", "grids": [LONG["grids"][0] | {"seeds": [0, 1]}]},
+    },
     "device": "cpu",
     "runs_per_job": 2,
     "checkpoint_seconds": 1,
@@ -63,7 +67,7 @@ LONG_RUNS = {
 
 
 def checkout(folder: Path, config: str | dict) -> Path:
-    """A checkout whose config is another, with a store of its own: no run comes from elsewhere.
+    """A checkout with another config and its own store, so that no run comes from elsewhere.
 
     Without any store, no run shares a job with others.
     """
@@ -78,7 +82,7 @@ def checkout(folder: Path, config: str | dict) -> Path:
 
 @contextmanager
 def started(folder: Path, *arguments: str):
-    """A running Snakemake, and the file that has its output; killed where a test fails."""
+    """A running Snakemake and the file with its output; killed if a test fails."""
     binaries = Path(sys.executable).parent
     output = folder / "snakemake.out"
     with output.open("w") as file:
@@ -161,7 +165,7 @@ def test_smoke_survives_a_cancelled_job_and_a_dead_node(cluster, smoke, tmp_path
         wait_for(lambda: training_jobs(cluster, "--nodelist=n1"), "a training on n1")
         lost = training_jobs(cluster, "--nodelist=n1")
         cluster.kill_node("n1")
-        # The daemon of a spare node, since this machine has two cores to offer.
+        # The daemon of a spare node, since this machine has two cores.
         cluster.start_node("n3")
         assert snakemake.wait(900) == 0, output.read_text()
     assert cluster.field(cancelled, "JobState") == "CANCELLED"
@@ -180,7 +184,7 @@ def checkpoint_of(folder: Path, spec: RunSpec) -> Checkpoint:
 
 
 def preempt(cluster, folder: Path, job: str, spec: RunSpec) -> int:
-    """Preempt the job that trains a run; the step of the checkpoint that it leaves."""
+    """Preempt the job that trains a run; the step of its checkpoint."""
     checkpoint = checkpoint_of(folder, spec)
     before = checkpoint.load().updates
     processes = cluster.preempt(job)
@@ -210,11 +214,11 @@ def test_preempted_trainings_go_on_from_their_checkpoints(cluster, tmp_path):
         started(local, *traces, "--cores", "1", "--config", "runs_per_job=1") as (whole, said),
         started(folder, *traces, *options) as (snakemake, output),
     ):
-        # With a warning: the training ends on SIGTERM, which is a failure to SLURM.
+        # With a warning: the training ends on SIGTERM, which SLURM counts as a failure.
         wait_for(checkpoint_of(folder, warned).path.exists, "the lone run's checkpoint")
         (first,) = training_jobs(cluster, "--partition=warned")
         warned_at = preempt(cluster, folder, first, warned)
-        # Without one: SLURM itself puts the job back.
+        # Without a warning: SLURM itself requeues the job.
         wait_for(checkpoint_of(folder, caught).path.exists, "the second run's checkpoint")
         assert (folder / finished.key.path).exists()
         (requeued,) = training_jobs(cluster, "--partition=main")
@@ -238,13 +242,13 @@ def test_preempted_trainings_go_on_from_their_checkpoints(cluster, tmp_path):
         for name, values in expected.frame.items():
             assert trace.frame[name].to_numpy().tobytes() == values.to_numpy().tobytes(), name
     assert not list(folder.glob("results/checkpoints/**/*.npz"))
-    # No training goes on anywhere.
+    # No training is still running.
     left = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(folder)]
     assert not left
 
 
 def documented_command(marker: str) -> str:
-    """The shell command in the docs that begins in a certain way."""
+    """The shell command in the docs with a certain beginning."""
     text = (ROOT / "docs/cluster.md").read_text()
     return re.search(rf"^{re.escape(marker)}.*$", text, re.MULTILINE).group()
 
@@ -255,7 +259,7 @@ def test_after_a_killed_snakemake_the_documented_steps_suffice(cluster, tiny, tm
         wait_for(lambda: training_jobs(cluster), "a training")
         snakemake.send_signal(signal.SIGKILL)
         snakemake.wait()
-    # What others do in another folder is not to be cancelled.
+    # Jobs of another folder must not be cancelled.
     other = cluster.call("sbatch", "--parsable", "--chdir=/", "--output=/dev/null", "--wrap=exit")
     mine = set(cluster.jobs()) - {other}
     assert mine
@@ -296,7 +300,7 @@ def test_an_allocation_that_runs_out_of_time_goes_on_later(cluster, tiny, tmp_pa
 
 
 def test_results_kept_in_a_storage_are_the_same(cluster, tiny, tmp_path):
-    # Of the cluster, only the installed packages are needed. Nothing is said to be shared but
+    # Only the installed packages of the cluster are needed. Nothing is declared as shared but
     # the cache of downloaded source files.
     folder = checkout(tmp_path / "checkout", "tests/tiny.yaml")
     storage = tmp_path / "storage"
@@ -319,7 +323,7 @@ def test_results_kept_in_a_storage_are_the_same(cluster, tiny, tmp_path):
 
 def test_a_training_on_cuda_asks_for_a_gpu(cluster, tiny, tmp_path):
     folder = checkout(tmp_path / "gpu", "tests/tiny.yaml")
-    # None of the nodes has one, so that SLURM itself says that it was asked.
+    # No node has one, so SLURM's own refusal shows that it was requested.
     options = [*PROFILE, "--retries", "0", "--config", "device=cuda"]
     result = run_tool(["snakemake", RUNS, *options], folder)
     output = result.stdout + result.stderr
@@ -329,7 +333,7 @@ def test_a_training_on_cuda_asks_for_a_gpu(cluster, tiny, tmp_path):
 
 
 def test_a_site_can_overrule_any_key_of_the_profile():
-    # The default profile comes last, so that it would win.
+    # The default profile comes last, so it would win.
     default, slurm = (
         yaml.safe_load((ROOT / f"profiles/{name}/profile.yaml").read_text())
         for name in ("default", "slurm")

@@ -1,4 +1,4 @@
-"""A training that is killed goes on, and ends with the same bytes."""
+"""A killed training is resumed and ends with the same bytes."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ def spec_of(seed=3, **others):
 
 
 def killer(after):
-    """Progress that kills the training once so many steps are made."""
+    """Progress callback that kills the training after a number of steps."""
     steps = [0]
 
     def progress(n):

@@ -25,7 +25,7 @@ from grokscope.train.loop import settled_step
 from reference import Network, assert_steps_equal, autograd_gradient
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-# So little that these networks' rows come in several tiles.
+# So small that the rows of these networks are split into several tiles.
 SMALL = 60_000
 on_devices = pytest.mark.parametrize("device", DEVICES)
 
@@ -35,7 +35,7 @@ def engine_of(specs, device="cpu", **options):
 
 
 def run(engine, first, last, *, test_every=10, rank_every=None):
-    """Rows of the states first .. last; every state is followed by an update."""
+    """Rows of the states first .. last, with an update after each state."""
     parts = []
     for start in range(first, last + 1, MAX_ROWS):
         steps = range(start, min(start + MAX_ROWS, last + 1))
@@ -61,7 +61,7 @@ def mixed(kind, **overrides):
 def test_gradients_equal_autograd(kind, depth, activation_bytes, device):
     specs = [spec_of(kind, depth=depth, seed=seed) for seed in (3, 4)]
     engine = engine_of(specs, device, dtype=torch.float64, activation_bytes=activation_bytes)
-    # Twice: nothing of the first pass may be left.
+    # Twice, since nothing of the first pass may remain.
     for _ in range(2):
         loss, metric, _ = engine.train_pass()
         test_loss, test_metric = engine.test_pass()
@@ -140,7 +140,7 @@ def test_a_confident_network_loses_no_gradient_and_collapses_as_autograd_does(de
     want = (logits.grad.gather(1, classes[:, None]) == 0).to(torch.float32).mean().item()
     assert 0.0 < want < 1.0
     collapse = engine.train_pass()[2]
-    # What is missing to one is below 2^-30 or above 2^-15: no rounding of 2^-24 moves a sample.
+    # One minus the probability is below 2^-30 or above 2^-15: rounding by 2^-24 moves no sample.
     certain = missing_to_one(logits.detach(), classes)
     assert ((certain < 2.0**-30) | (certain > 2.0**-15)).all()
     assert collapse.item() == pytest.approx(want, abs=1e-6)
@@ -162,7 +162,7 @@ def test_ties_are_no_predictions():
 def test_ranks_from_gram_matrices_equal_those_from_singular_values(size, device):
     generator = torch.Generator().manual_seed(0)
     full = torch.randn(3, *size, generator=generator)
-    # Singular values over eight orders of magnitude, around the tolerance too.
+    # Singular values over eight orders of magnitude, also near the tolerance.
     u, _, vh = torch.linalg.svd(full[:1].double(), full_matrices=False)
     decay = torch.logspace(0, -8, min(size), dtype=torch.float64)
     spread = (u * decay) @ vh
@@ -175,7 +175,7 @@ def test_ranks_from_gram_matrices_equal_those_from_singular_values(size, device)
 
 
 class Recording(TorchDispatchMode):
-    """Stands for a CUDA graph: the operations of a program, to be played on the same memory.
+    """Replaces a CUDA graph: the operations of a program, replayed on the same memory.
 
     As on the device, what the host knew while it recorded is fixed: places in memory, numbers
     that are no tensors. To read a tensor from the host is an error.
@@ -207,7 +207,7 @@ class Recording(TorchDispatchMode):
 
 @pytest.fixture
 def recorded(monkeypatch):
-    """Make an engine on the CPU that records its steps; also gives the pools it asked for."""
+    """An engine on the CPU that records its steps, and the memory pools it requested."""
     pools = []
 
     def make(specs, **options):
@@ -221,7 +221,7 @@ def recorded(monkeypatch):
             before = [tensor.clone() for tensor in held]
             with recording:
                 yield
-            # A program that is recorded does not run.
+            # A program does not run while it is recorded.
             for tensor, values in zip(held, before, strict=True):
                 tensor.copy_(values)
 
@@ -249,7 +249,7 @@ def test_replayed_steps_equal_steps(kind, recorded):
 
 @pytest.mark.parametrize("kind", ["one_hot", "embedding", "scalar"])
 def test_steps_have_no_sums_in_random_order(kind, recorded):
-    """None of the operations that torch lists as not repeatable on CUDA."""
+    """No operation is among those that torch lists as non-deterministic on CUDA."""
     engine, _ = recorded(mixed(kind, depth=3))
     run(engine, 0, 10)
     calls = [call for graph in engine._graphs.values() for call in graph.calls]
@@ -306,7 +306,7 @@ def test_restored_engine_goes_on_bit_by_bit(kind, device):
     want = run(engine, 34, 80)
     fresh = engine_of(specs, device)
     run(fresh, 0, 5)
-    # As training does it: outside of inference mode, an engine made inside.
+    # As in training: used outside of inference mode, made inside.
     with torch.inference_mode():
         inside = engine_of(specs, device)
     for other in (fresh, inside):
@@ -334,7 +334,7 @@ def test_kept_runs_go_on_as_before(places, rebuilt, device):
     kept = engine.keep(places)
     assert (kept._flat is not engine._flat) == rebuilt
     np.testing.assert_allclose(run(kept, 21, 40), want[places, :20], rtol=1e-6)
-    # And once more, of those that are left.
+    # And again, of the remaining ones.
     again = kept.keep([1])
     assert again.state()["parameters"].shape == (1, again.n_parameters)
     np.testing.assert_allclose(run(again, 41, 60), want[[places[1]], 20:], rtol=1e-6)
@@ -360,13 +360,13 @@ def test_training_retires_finished_and_diverged_runs(dtype, device, monkeypatch)
     for kind in (CpuEngine, partial(CudaEngine, device=device)):
         make = partial(kind, dtype=dtype)
         monkeypatch.setattr(training, "make_engine", lambda _, *of, make=make: make(*of))
-        # In float64 a diverging run goes on beyond the float32 numbers of its rows.
+        # In float64 a diverging run continues beyond the float32 numbers of its rows.
         with np.errstate(over="ignore"):
             results.append(training.train(specs))
     stopped = ["early_stop", "completed", "early_stop", "diverged", "completed"]
     for found in results:
         assert [result.info.stopped for result in found] == stopped
-        # Whatever the rounding: at the step, and not before, where its own rows say so.
+        # Independently of rounding: exactly at the step that its own rows show.
         for result in found:
             last = len(result.columns["step"]) - 1
             settled = settled_step([result.columns["train_metric"]], 0.5, 20)
@@ -375,14 +375,14 @@ def test_training_retires_finished_and_diverged_runs(dtype, device, monkeypatch)
         assert len(found[3].columns["step"]) == found[3].info.diverged_step <= 20
     theirs, ours = results
     if dtype == torch.float64:
-        # Its rounding is still far below what rows keep at the end of the last.
+        # At the end of the last run, rounding is still far below the precision of the rows.
         for a, b in zip(ours, theirs, strict=True):
             for name, values in b.columns.items():
                 np.testing.assert_allclose(a.columns[name], values, rtol=1e-6, err_msg=name)
         return
     for place, rows in enumerate([100, 701, 100, 20, 701]):
-        # Runs that learn part by rounding after some hundred steps and may end at other steps.
-        # Those whose weights hardly move do not part; they are the ones that outlive the others.
+        # Runs that learn diverge from each other by rounding after some hundred steps and may end
+        # at other steps. Those whose weights hardly move do not; they outlive the others.
         a, b = (found[place].columns["train_loss"][:rows] for found in results)
         np.testing.assert_allclose(a, b, rtol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Where trainings run."""
+"""Devices: where trainings run."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from project import ROOT
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Pretend that there is a driver, a device, or neither."""
+    """Simulate a machine with a driver, a device, or neither."""
 
     def pretend(driver, device):
         cuda = types.SimpleNamespace(is_available=lambda: device)

@@ -1,4 +1,4 @@
-"""Machine code: the same bytes whether it was compiled a moment ago or found in the cache."""
+"""Machine code: the same bytes whether freshly compiled or loaded from the cache."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import pytest
 
 from project import ROOT
 
-# Digests of what each kind of network's trainings give after some steps.
+# Digests of the results of each kind of network after some steps.
 PROGRAM = """
 import hashlib, json, sys
 sys.path[:0] = [{scripts!r}, {tests!r}]

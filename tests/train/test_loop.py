@@ -79,7 +79,7 @@ def test_gradients_equal_autograd(kind, depth, tile_rows):
         expected = autograd_gradient(network)
         found = engine.gradients.flat[run]
         assert (found - expected).norm() <= 1e-10 * expected.norm()
-        # Layer by layer too: a small layer must not hide behind a large one.
+        # Also layer by layer: a small layer must not hide behind a large one.
         for start, stop in engine.shape.segments().values():
             part = expected[start:stop]
             assert (found[start:stop] - part).norm() <= 1e-10 * part.norm()
@@ -113,7 +113,7 @@ def in_float64(specs, datasets):
 
 @pytest.mark.parametrize("spec", TRAINED)
 def test_first_fifty_updates_equal_torch_adamw(spec, monkeypatch):
-    """In float64, whose rounding is still far below what a trace keeps after so many steps."""
+    """In float64, whose rounding stays far below the precision of a trace for these steps."""
     monkeypatch.setattr(training, "make_engine", lambda _, *of: in_float64(*of))
     columns = train([spec])[0].columns
     for name, values in train_reference(spec, 50, torch.float64).items():
@@ -156,7 +156,7 @@ def test_batch_equals_each_run_alone(kind):
 
 @pytest.mark.parametrize("kind", ["one_hot", "embedding", "scalar"])
 def test_batch_equals_each_run_alone_at_published_size(kind):
-    """Where products are large enough for BLAS to cut them up by size and alignment."""
+    """With products so large that BLAS splits them by size and alignment."""
     p = {} if kind == "scalar" else {"p": 97, "embedding_dim": 16 if kind == "embedding" else None}
     specs = [spec_of(kind, depth=3, width=64, steps=2, seed=seed, **p) for seed in range(3)]
     for spec, result in zip(specs, train(specs), strict=True):
@@ -262,7 +262,7 @@ def test_a_confident_network_loses_no_gradient():
 
 
 def missing_to_one(logits, classes):
-    """One minus the probability of the class, by what all others have."""
+    """One minus the probability of the class, from the sum of all others."""
     shares = torch.softmax(logits.double(), 1)
     return shares.scatter(1, classes[:, None], 0.0).sum(1)
 
@@ -284,7 +284,7 @@ def test_softmax_collapse_counts_samples_without_gradient(tile_rows):
     want = (logits.grad.gather(1, classes[:, None]) == 0).to(torch.float32).mean().item()
     collapse = engine.train_pass()[2]
     assert 0.0 < want < 1.0
-    # What is missing to one is below 2^-30 or above 2^-15: no rounding of 2^-24 moves a sample.
+    # One minus the probability is below 2^-30 or above 2^-15: rounding by 2^-24 moves no sample.
     certain = missing_to_one(logits.detach(), classes)
     assert ((certain < 2.0**-30) | (certain > 2.0**-15)).all()
     assert collapse.item() == pytest.approx(want, abs=1e-6)
@@ -368,7 +368,7 @@ def test_every_task_trains():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_run_ends_where_the_rule_over_all_its_rows_says(seed):
-    """However its rows come: what is looked at again is enough."""
+    """However rows are delivered: the part that is checked again suffices."""
     generator = np.random.default_rng(seed)
     test_every, hold, part = generator.integers([1, 0, 1], [12, 60, 40])
     rule = {"metrics": ["train", "test"], "threshold": 0.5, "hold_steps": int(hold)}
@@ -376,7 +376,7 @@ def test_a_run_ends_where_the_rule_over_all_its_rows_says(seed):
     run = _Run(spec, make_dataset(spec), None)
     names = run.columns.names
     rows = np.ones((spec.steps + 1, len(names)), np.float32)
-    # Slow enough that streaks of all lengths come.
+    # Slow enough for streaks of all lengths.
     waves = np.sin(np.arange(spec.steps + 1)[:, None] / generator.uniform(5, 40, 2))
     columns = [names.index("train_metric"), names.index("test_metric")]
     rows[:, columns] = 0.5 + waves + generator.normal(0, 0.05, waves.shape)

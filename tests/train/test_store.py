@@ -1,4 +1,4 @@
-"""The trace store: what it gives back, what it refuses, and its command."""
+"""The trace store: what it returns, what it refuses, and its command."""
 
 import os
 import time
@@ -100,7 +100,7 @@ def text(path, spec):
 
 
 def renamed(path, spec):
-    """Another run's trace under this one's key, its content hash right."""
+    """Another run's trace under this run's key, with a correct content hash."""
     other = write(make_trace(make_spec(steps=50, seed=9)), path.parent / "other")
     key = path.name.split("-")[0]
     path.unlink()

@@ -1,4 +1,4 @@
-"""The live view: time left is shown, foreign handlers are left alone."""
+"""The progress display: time left is shown, other handlers are ignored."""
 
 import io
 import logging
@@ -33,9 +33,9 @@ def test_time_left_is_shown():
 
 
 def test_other_handlers_are_left_alone():
-    other = SimpleNamespace(progress="none of ours")
+    other = SimpleNamespace(progress="another handler's")
     show_time_left([logging.NullHandler(), other])
-    assert other.progress == "none of ours"
+    assert other.progress == "another handler's"
 
 
 def test_what_an_executor_says_of_a_failed_job_is_shown():
@@ -51,7 +51,7 @@ def test_what_an_executor_says_of_a_failed_job_is_shown():
 
 
 def test_of_a_failed_job_the_logs_that_there_are_are_shown(tmp_path, capsys):
-    """By the plugin that the default profile names: it would end in a traceback."""
+    """With the plugin of the default profile, which would end in a traceback."""
     written = tmp_path / "written.log"
     written.write_text("what the job wrote")
     handler = RichLogHandler(settings=OutputSettings())

@@ -12,7 +12,7 @@ import yaml
 
 from grokscope.data.trace_reader import read_trace
 from grokscope.runs.jobs import estimated_seconds
-from grokscope.runs.plan import STUDY_TABLES
+from grokscope.runs.paths import STUDY_TABLES
 from project import TINY, copy_checkout, run_tool
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ REPORT = {"write_report": 1, "validate_results": 1, "check_validation": 1}
 
 
 def snakemake(folder: Path, *arguments: str, config=OF_TINY, targets=("all",)) -> Counter:
-    """Run the workflow; how many jobs of each rule it finished."""
+    """Run the workflow; number of finished jobs by rule."""
     before = set(folder.glob(".snakemake/log/*.log"))
     result = run_tool(["snakemake", *targets, "--cores", "2", *arguments, *config], folder)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -61,7 +61,7 @@ def test_everything_is_there_and_valid(finished):
     html = (results / "report.html").read_text()
     assert not re.search(r"""(src|href)=["']?https?:""", html)
     assert (results / "phase_diagram.png").stat().st_size > 10_000
-    # No half files, and every job's log mirrors its output.
+    # No temporary files; the log of every job mirrors its output.
     assert not list(results.rglob("*.tmp"))
     trace = next(results.glob("traces/gai/**/*.parquet"))
     log = results / "logs" / trace.relative_to(results).with_suffix(".log")
@@ -79,17 +79,16 @@ def test_a_new_seed_trains_one_run(again):
     config.write_text(text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
     jobs = snakemake(again, config=("--configfile", str(config)))
     assert jobs["train_run"] == 1
-    assert jobs["find_alarms"] == 1
+    assert jobs["measure_panel"] == 1
     assert jobs["plot_phase_diagram"] == 0
 
 
 def test_a_threshold_detects_again_and_trains_nothing(again):
     jobs = snakemake(again, "--config", "analysis={alarms: {threshold: 2.5}}")
-    assert jobs["find_alarms"] == 3
+    assert jobs["measure_panel"] == 3
     assert jobs["plot_gai_trace"] == 1
     assert jobs["plot_specification_curves"] == 1
-    for rule in ("train_run", "find_transitions", "label_phases", "plot_phase_diagram"):
-        assert jobs[rule] == 0
+    assert jobs["train_run"] == 0
     changed = pd.read_parquet(again / "results/tables/alarms.parquet")
     assert changed["score"].min() < 3.5
 
@@ -98,19 +97,49 @@ def test_an_edited_detector_detects_again_and_trains_nothing(again):
     with (again / "workflow/scripts/grokscope/measure/alarms.py").open("a") as module:
         module.write("\n_EDITED = True\n")
     jobs = snakemake(again)
-    assert jobs["find_alarms"] == 3
-    for rule in ("train_run", "find_transitions", "measure_rank", "plot_phase_diagram"):
-        assert jobs[rule] == 0
+    assert jobs["measure_panel"] == 3
+    assert jobs["train_run"] == 0
 
 
 def test_an_edited_predictor_scores_again_and_trains_nothing(again):
     with (again / "workflow/scripts/grokscope/measure/detectors/registry.py").open("a") as module:
         module.write("\n_EDITED = True\n")
     jobs = snakemake(again)
-    assert jobs["score_runs"] > 0
-    assert jobs["evaluate_alarms"] > 0
-    for rule in ("train_run", "find_alarms", "plot_lags"):
+    assert jobs["measure_panel"] == 3
+    assert jobs["evaluate_alarms"] == 3
+    assert jobs["train_run"] == 0
+
+
+def test_a_choice_of_the_multiverse_measures_no_panel_again(again):
+    jobs = snakemake(again, "--config", "analysis={multiverse: {windows: [20]}}")
+    assert jobs["vary_analysis"] == 1
+    assert jobs["judge_study"] == 1
+    for rule in ("train_run", "measure_panel", "evaluate_alarms", "plot_lags"):
         assert jobs[rule] == 0
+
+
+def test_an_edited_rule_of_claims_judges_again_and_measures_nothing(again):
+    with (again / "workflow/scripts/grokscope/claims/rules.py").open("a") as module:
+        module.write("\n_EDITED = True\n")
+    jobs = snakemake(again)
+    assert jobs["judge_study"] == 3
+    for rule in ("train_run", "measure_panel", "vary_analysis", "evaluate_alarms", "plot_lags"):
+        assert jobs[rule] == 0
+
+
+def test_a_figure_by_its_path_needs_no_other_words(again):
+    (again / "results/phase_diagram.png").unlink()
+    result = run_tool(["snakemake", "results/phase_diagram.png", *OF_TINY], again)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (again / "results/phase_diagram.png").exists()
+
+
+def test_a_target_of_a_study_that_there_is_not(again):
+    result = run_tool(["snakemake", "results/my_sweep.png", "--dry-run", *OF_TINY], again)
+    assert result.returncode != 0
+    said = result.stdout + result.stderr
+    assert "target results/my_sweep.png: the configuration has no study 'my_sweep'; it has" in said
+    assert "Traceback" not in said
 
 
 def test_a_touch_a_comment_and_a_docstring_compute_nothing(again):
@@ -216,7 +245,7 @@ def test_a_second_checkout_takes_its_traces_from_the_store(finished, tmp_path):
     with_store += ("runs_per_job=1",)
     assert snakemake(first, *with_store, targets=names)["train_run"] == 2
     assert logs_of(first).count("updates in") == 2
-    # A comment is no other code; an expression is.
+    # A comment does not change the code; an expression does.
     with (second / "workflow/scripts/grokscope/train/models.py").open("a") as module:
         module.write("\n# One more comment.\n")
     with (third / "workflow/scripts/grokscope/train/models.py").open("a") as module:
@@ -243,7 +272,7 @@ def test_a_block_of_runs_makes_the_same_traces_and_trains_none_twice(finished, c
         pd.testing.assert_frame_equal(
             read_trace(checkout / name).frame, read_trace(finished / name).frame
         )
-    # What a killed job leaves: no trace, one of its runs in the store.
+    # State after a killed job: no trace, one of its runs in the store.
     for name in names:
         (checkout / name).unlink()
     next(iter(checkout.glob("store/*/*.parquet"))).unlink()

@@ -1,4 +1,4 @@
-"""Validation to success or failure: fails with the problems listed if there are any."""
+"""Validation to success or failure: fails if it found problems, and lists them."""
 
 import json
 import sys
@@ -21,4 +21,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Set by Snakemake.

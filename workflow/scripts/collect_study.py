@@ -1,4 +1,4 @@
-"""Tables of the panels of a study to its tables."""
+"""Panel tables of a study to the study's tables."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Put the panels' tables one below the other."""
+    """Concatenate the panel tables."""
     for name in PANEL_TABLES:
         table = read_tables(snakemake.input.get(name, []), name)
         write_table(table, snakemake.output[name], name)
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Set by Snakemake.

@@ -1,4 +1,4 @@
-"""The studies' tables to one table of each kind, as parquet and as CSV."""
+"""Tables of all studies to one table of each name, as parquet and as CSV."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Concatenate and write the tables that outputs are named after, one at a time."""
+    """Concatenate and write one table after the other."""
     for table, path in snakemake.output.items():
         if table.endswith("_csv"):
             continue
@@ -18,4 +18,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Set by Snakemake.

@@ -1,4 +1,4 @@
-"""Tables of a study to the verdicts on its claims, and its numbers under every choice."""
+"""Tables of a study to verdicts on claims, and to its headline numbers under every choice."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Judge the study by the claims that it names, write two tables."""
+    """Judge the study by its claim set, write two tables."""
     study = json.loads(snakemake.params.study)
     tables = {name: read_table(snakemake.input[name], name) for name in PANEL_TABLES}
     tables["variants"] = read_tables(snakemake.input.get("variants", []), "variants")
@@ -29,4 +29,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Set by Snakemake.

@@ -1,4 +1,4 @@
-"""Traces of a panel to all its tables, scores and the environment of its trainings."""
+"""Traces of a panel to its tables, scores and training environment."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Read each trace once, write everything that is measured on it."""
+    """Read each trace once, write everything measured on it."""
     traces = read_traces(snakemake.input.traces, read_specs(snakemake.params.specs))
     measured = measure_panel(traces, Analysis.from_json(snakemake.params.settings))
     for name, table in measured.tables.items():
@@ -25,4 +25,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Set by Snakemake.

@@ -18,8 +18,7 @@ def main(snakemake: Any) -> None:
         for name in ("runs", "transitions", "phases", "claims")
     }
     environments = [
-        json.loads(Path(path).read_text(encoding="utf-8"))
-        for path in snakemake.input.environments
+        json.loads(Path(path).read_text(encoding="utf-8")) for path in snakemake.input.environments
     ]
     summary = study_facts(snakemake.wildcards.study, tables) | {
         "training": merge_environments(environments),
@@ -31,4 +30,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Set by Snakemake.

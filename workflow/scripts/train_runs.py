@@ -1,4 +1,4 @@
-"""Train the runs of a job and keep their traces, or take traces from the store."""
+"""Specifications to traces: train the runs of a job, or take their traces from the store."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ CHECKPOINTS = Path("results/checkpoints")
 
 
 def fetch(store: TraceStore, spec: RunSpec, device: str, path: str, log: TextIO) -> bool:
-    """Put the trace of a run in place if the store has it."""
+    """Copy the trace of a run from the store; whether the store had it."""
     entry, errors = store.fetch(spec, device, path)
     for error in errors:
         print(f"warning: bad entry of the trace store, not used: {error}", file=log)
@@ -32,8 +32,8 @@ def train(
     checkpoint_seconds: float,
     log: TextIO,
 ) -> None:
-    """Train runs side by side, with progress and speed in the log; write each trace as it ends."""
-    # Imported here: traces from the store need not wait for torch.
+    """Train runs as one batch, with progress and speed in the log; write each trace at its end."""
+    # Imported here, so that traces from the store do not wait for torch.
     from tqdm import tqdm
 
     from grokscope.train.loop import iter_train
@@ -42,7 +42,7 @@ def train(
     for spec in specs:
         folder = CHECKPOINTS / Path(spec.key.path).relative_to("results/traces")
         checkpoints.append(Checkpoint(folder.with_suffix(".npz"), training_key(spec, device)))
-    # The bar shows done, speed in steps per second and time left; one line an interval.
+    # The bar shows progress, steps per second and time left; one line per interval.
     with tqdm(
         total=specs[0].steps + 1, unit="step", file=log, mininterval=5, dynamic_ncols=False
     ) as bar:
@@ -76,7 +76,7 @@ def train(
 def main(snakemake: Any) -> None:
     specs = read_specs(snakemake.params.specs)
     paths = dict(zip([spec.key for spec in specs], snakemake.output, strict=True))
-    # Not parameters: another store or device is no reason to train again.
+    # Not parameters of the rule: another store or device is no reason to train again.
     root, checkpoint_seconds = (snakemake.config[k] for k in ("store", "checkpoint_seconds"))
     store = None if root is None else TraceStore(root)
     with open(snakemake.log[0], "w", encoding="utf-8") as log:
@@ -86,7 +86,7 @@ def main(snakemake: Any) -> None:
             for spec in specs
             if store is None or not fetch(store, spec, device, paths[spec.key], log)
         ]
-        # On a CPU one after the other: side by side they would share the cache.
+        # On a CPU one after the other: as one batch they would share the cache.
         batches = [missing] if device != "cpu" else [[spec] for spec in missing]
         for batch in batches:
             if batch:
@@ -94,4 +94,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Set by Snakemake.

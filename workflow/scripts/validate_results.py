@@ -1,4 +1,4 @@
-"""Results to a list of checks; the job succeeds whatever they find."""
+"""Results to a list of checks; the job succeeds even if checks fail."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def main(snakemake: Any) -> None:
     specs = read_specs(snakemake.params.specs)
     results = [name for name in table_names() if name != "variants"]
     tables = {name: read_table(files[name], name) for name in results}
-    # The variants of runs are no result table, and only some kinds of study have them.
+    # Variants are not a result table, and only some kinds of study have them.
     if variants := files.get("variants"):
         tables["variants"] = read_tables(variants, "variants")
     checks = validate(
@@ -46,4 +46,4 @@ def main(snakemake: Any) -> None:
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # Snakemake puts it there.
+    run(main, snakemake)  # type: ignore[name-defined]  # Set by Snakemake.

@@ -19,9 +19,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from grokscope.data.trace import Trace
+from grokscope.data.trace import Trace, trace_schema
 from grokscope.data.trace_reader import read_trace
 from grokscope.data.trace_writer import write_trace
 from grokscope.evaluate.alarms import evaluate_alarms
@@ -129,9 +130,17 @@ def train_run(
 
     Examples
     --------
-    >>> trace = train_run(run_spec(p=11, width=8, steps=20))
-    >>> len(trace.frame)
+    >>> spec = run_spec(p=11, width=8, steps=20)
+    >>> len(train_run(spec).frame)
     21
+
+    Written and read again:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     trace = train_run(spec, f"{folder}/run.parquet")
+    ...     read_trace(f"{folder}/run.parquet").frame.equals(trace.frame)
+    True
     """
     from grokscope.train.devices import choose_device
     from grokscope.train.loop import train
@@ -139,7 +148,8 @@ def train_run(
     (result,) = train([spec], device=choose_device(device))
     if path is not None:
         write_trace(Path(path), spec, result.info, result.columns)
-    frame = pd.DataFrame({**result.columns, "seed": spec.seed})
+    columns = {**result.columns, "seed": np.full(len(result.columns["step"]), spec.seed)}
+    frame = pd.DataFrame({field.name: columns[field.name] for field in trace_schema(spec)})
     return Trace(spec, result.info, frame)
 
 

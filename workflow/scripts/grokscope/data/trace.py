@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 3
 RANK_MEASURES = ("effective", "stable", "numerical")
+# Keys of a file's metadata.
 SPEC, INFO, DIGEST = b"grokscope.spec", b"grokscope.info", b"grokscope.digest"
-"""Keys of a file's metadata."""
 # Placeholder of the digest while the bytes are hashed.
 NO_DIGEST = b"0" * 64
 

@@ -45,6 +45,11 @@ def alarm_steps(
     -------
     ndarray
         Shape ``(n_alarms,)``, ascending. A block k is known at step ``k * resolution``.
+
+    Examples
+    --------
+    >>> alarm_steps([0, 4, 5, 0, 0, 6], threshold=3.5, refractory=3).tolist()
+    [1, 5]
     """
     # float64, lest the threshold be rounded to the precision of the scores.
     above = np.asarray(scores, np.float64) > threshold

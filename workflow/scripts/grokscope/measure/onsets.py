@@ -63,6 +63,11 @@ def sustained_onset(
     ------
     ValueError
         If `evaluations` is below 1.
+
+    Examples
+    --------
+    >>> sustained_onset([0, 10, 20, 30, 40], [0.2, 0.96, 0.9, 0.97, 0.98], 0.95, evaluations=2)
+    30
     """
     if evaluations < 1:
         raise ValueError(f"evaluations is {evaluations}; a streak has at least 1")

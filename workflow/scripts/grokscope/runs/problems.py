@@ -88,7 +88,7 @@ def explain(error: ValidationError) -> Iterator[str]:
         yield f"{key}: missing {', '.join(missing)}{hint}"
     elif error.validator == "pattern":
         yield (
-            f"{key}: {text} is no valid name of a study; allowed: at most 40 lower-case letters, "
+            f"{key}: {text} is not a valid study name; allowed: at most 40 lower-case letters, "
             "digits and _, beginning with a letter"
         )
     elif error.validator == "uniqueItems":
