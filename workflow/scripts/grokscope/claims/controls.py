@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from grokscope.evaluate.statistics import p_value
-from grokscope.evaluate.tables import GAI
-from grokscope.measure.detectors.registry import COMBINED
+from grokscope.measure.detectors.registry import COMBINED, GAI
 from grokscope.runs.spec import cell_columns, key_columns
 
 Array = NDArray[np.float64]

@@ -22,9 +22,9 @@ from grokscope.data.trace import RANK_MEASURES
 from grokscope.evaluate import nulls
 from grokscope.evaluate.matching import AtRisk, alarms_of, floats
 from grokscope.evaluate.study import Study, first_steps
-from grokscope.evaluate.tables import GAI, chance_rows, within
+from grokscope.evaluate.tables import chance_rows, within
 from grokscope.evaluate.thresholds import Policy, Subject
-from grokscope.measure.detectors.registry import COMBINED
+from grokscope.measure.detectors.registry import COMBINED, GAI
 from grokscope.measure.variants import configured, parse_steps
 from grokscope.runs.settings import Analysis
 from grokscope.runs.spec import key_columns

@@ -22,11 +22,8 @@ from grokscope.evaluate.nulls import Task
 from grokscope.evaluate.statistics import kaplan_meier_median, ratio_bootstrap
 from grokscope.evaluate.study import Scope, Study
 from grokscope.evaluate.thresholds import CONSTANT_TIME, Policy, Subject, policies, references
-from grokscope.measure.detectors.registry import COMBINED, DETECTORS, Detector
+from grokscope.measure.detectors.registry import COMBINED, DETECTORS, GAI, Detector
 from grokscope.runs.settings import Analysis
-
-# The one detector that is evaluated layer by layer against chance, too.
-GAI = "gai"
 
 ScoresOf = Callable[[str], pd.DataFrame]
 
@@ -320,7 +317,9 @@ def within(scopes: Sequence[Scope], rows: Integers) -> list[Scope]:
 
 
 def _tested(scopes: Sequence[Scope], subject: Subject) -> list[Scope]:
-    """The scopes that are set against chance: layers of the GAI in the whole study only."""
+    """The scopes that are set against chance: layers of the GAI, and of no other detector, in the
+    whole study only.
+    """
     pooled = [scope for scope in scopes if scope.task is None]
     if subject.layer == COMBINED:
         return pooled

@@ -17,8 +17,7 @@ from matplotlib.patches import Patch
 from grokscope.core.formatting import detector_words
 from grokscope.figures import style
 from grokscope.figures.palette import colour
-from grokscope.figures.parts.alarms import GAI
-from grokscope.measure.detectors.registry import COMBINED
+from grokscope.measure.detectors.registry import COMBINED, GAI
 
 CLOCK = "constant_time"
 BANDS = {"null": ("shifted", "shifted scores"), "swapped": ("swapped", "other seeds' scores")}

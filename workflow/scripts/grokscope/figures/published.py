@@ -40,25 +40,24 @@ class PublishedLag(NamedTuple):
     seed: int | None
 
 
-PRIMARY_TASK, CONTROL_TASK = "modular_addition", "sine_regression"
-PRIMARY_SEED = 42
-
-
 def published_lags(published: Published, task: str) -> dict[float, list[PublishedLag]]:
     """Published lags of a task by train fraction, ascending.
 
-    Of modular addition, the lag of seed 42 (LL1) and mean, minimum and maximum over three seeds
-    (LL2) are published. The third value follows from the mean; which of the two that are not of
-    seed 42 belongs to which of the other seeds does not. Of the control, one seed (LL3).
+    Of the primary task, the lag of one seed (LL1) and mean, minimum and maximum over three seeds
+    (LL2) are published. The third value follows from the mean; which of the other two belongs to
+    which of the other seeds does not. Of the control, one seed (LL3).
     """
-    claim = {PRIMARY_TASK: "LL1", CONTROL_TASK: "LL3"}.get(task)
-    primary = published.get(claim, {}).get("lag", {}) if claim else {}
-    found = {float(f): [PublishedLag(lag, PRIMARY_SEED)] for f, lag in primary.items()}
-    seeds = published.get("LL2", {}) if task == PRIMARY_TASK else {}
-    for fraction, mean in seeds.get("mean", {}).items():
-        low, high = seeds["min"][fraction], seeds["max"][fraction]
-        values = [low, round(3 * mean - low - high), high]
-        if primary.get(fraction) in values:
-            values.remove(primary[fraction])
-            found[float(fraction)] += [PublishedLag(lag, None) for lag in values]
+    found: dict[float, list[PublishedLag]] = {}
+    primary = [values for values in published.values() if values.get("task") == task]
+    for values in primary:
+        for fraction, lag in values.get("lag", {}).items():
+            found[float(fraction)] = [PublishedLag(lag, values["seed"])]
+    for values in primary:
+        for fraction, mean in values.get("mean", {}).items():
+            low, high = values["min"][fraction], values["max"][fraction]
+            lags = [low, round(3 * mean - low - high), high]
+            stated = found.get(float(fraction), [])
+            if stated and stated[0].steps in lags:
+                lags.remove(stated[0].steps)
+                stated += [PublishedLag(lag, None) for lag in lags]
     return {fraction: sorted(lags, key=lambda lag: lag.steps) for fraction, lags in found.items()}

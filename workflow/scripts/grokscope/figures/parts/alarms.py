@@ -7,10 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from grokscope.data.trace import Trace
-from grokscope.measure.detectors.registry import COMBINED, DETECTORS
+from grokscope.measure.detectors.registry import COMBINED, DETECTORS, GAI
 from grokscope.runs.settings import Analysis
-
-GAI = "gai"
 
 
 def gai_alarms(alarms: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from grokscope.claims.rows import groups, records, select
 from grokscope.core.formatting import number, plain, words
+from grokscope.measure.detectors.registry import GAI
 from grokscope.measure.onsets import is_event
 from grokscope.report.tables.parts import Cell, RowCells, Table, computed, parameter
 from grokscope.runs.settings import Analysis
@@ -77,7 +78,7 @@ def rank_table(rank: pd.DataFrame) -> Table:
 def layer_table(evaluation: pd.DataFrame, lead_window: tuple[int, int]) -> Table:
     """GAI's alarms above the published threshold, by panel and layer."""
     low, high = lead_window
-    where = {"detector": "gai", "threshold_source": "published", "rule": "every"}
+    where = {"detector": GAI, "threshold_source": "published", "rule": "every"}
     every = select(evaluation, **where, lead_min=low, lead_max=high)
     layers = every[every["task"].notna()].sort_values(["task", "depth", "layer"])
     rows = []

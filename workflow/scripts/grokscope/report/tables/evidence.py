@@ -26,11 +26,10 @@ from grokscope.core.formatting import (
 )
 from grokscope.evaluate.matching import floats
 from grokscope.measure.causes import CAUSES
-from grokscope.measure.detectors.registry import COMBINED, DETECTORS
+from grokscope.measure.detectors.registry import COMBINED, DETECTORS, GAI
 from grokscope.measure.onsets import is_event
 from grokscope.report.tables.parts import NOTHING, Cell, RowCells, Table
 from grokscope.report.tables.ranking import (
-    GAI,
     POOLED,
     answer,
     knows,

@@ -17,11 +17,10 @@ from grokscope.claims.wording import NULLS, beaten, knowledge, null_rows, p_valu
 from grokscope.core.formatting import ABSENT, detector_words, number, probability, words
 from grokscope.evaluate.statistics import adjust
 from grokscope.evaluate.thresholds import STEP_ZERO
-from grokscope.measure.detectors.registry import COMBINED, DETECTORS
+from grokscope.measure.detectors.registry import COMBINED, DETECTORS, GAI
 from grokscope.report.tables.parts import NOTHING, Cell, RowCells, Table
 from grokscope.runs.settings import EvaluationSettings
 
-GAI = "gai"
 # Rows about all tasks and depths of a study.
 POOLED: dict[str, Any] = {"task": None, "depth": None}
 
