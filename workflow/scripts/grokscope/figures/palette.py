@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from grokscope.measure.detectors.registry import DETECTORS
 from grokscope.runs.tasks import TASKS
 
 # Okabe & Ito (2008) for categories, Paul Tol's "muted" for layers, viridis for what is
@@ -104,7 +103,16 @@ RESERVE = (
     "#D55E00",
     "#000000",
 )
-_REGISTERED: dict[str, Collection[str]] = {"task": TASKS, "detector": DETECTORS}
+
+
+def _registered(group: str) -> Collection[str]:
+    """Names in the order of their registration, of what is registered."""
+    if group != "detector":
+        return TASKS if group == "task" else ()
+    # The signals of detectors need scipy, which most figures do not.
+    from grokscope.measure.detectors.registry import DETECTORS
+
+    return DETECTORS
 
 
 class PaletteError(LookupError):
@@ -127,7 +135,7 @@ def colour(group: str, key: object) -> str:
     own = PALETTE[group]
     if name in own:
         return own[name]
-    newcomers = [other for other in _REGISTERED.get(group, ()) if other not in own]
+    newcomers = [other for other in _registered(group) if other not in own]
     reserve = [shade for shade in RESERVE if shade not in own.values()]
     if name in newcomers[: len(reserve)]:
         return reserve[newcomers.index(name)]
