@@ -92,6 +92,16 @@ def test_requirements_cover_what_the_package_declares():
         assert re.split(r"[<>=]", name)[0].lower() in pins(), name
 
 
+def test_all_packages_are_installed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    scripts = ROOT / "workflow/scripts"
+    there = {
+        ".".join(path.parent.relative_to(scripts).parts)
+        for path in (scripts / "grokscope").rglob("__init__.py")
+    }
+    assert set(listed) == there | {"grokscope.schema_files"}
+
+
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == grokscope.__version__
