@@ -14,7 +14,8 @@ README = (ROOT / "README.md").read_text()
 def block(heading: str, language: str, number: int = 0) -> str:
     """A block of code of a chapter."""
     chapter = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(rf"```{language}\n(.*?)```", chapter, re.S)[number]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", chapter, re.S | re.M)
+    return [text for name, text in blocks if name == language][number]
 
 
 def test_links_lead_somewhere():

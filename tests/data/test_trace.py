@@ -138,3 +138,12 @@ def test_a_trace_without_rows_is_kept(tmp_path):
     info = replace(trace.info, stopped="diverged", diverged_step=0)
     write_trace(tmp_path / "a.parquet", trace.spec, info, columns)
     assert len(read_trace(tmp_path / "a.parquet", trace.spec).frame) == 0
+
+
+def test_the_folders_of_a_trace_say_which_settings_name_it(tmp_path):
+    trace = make_trace(make_spec(steps=30, varied=("learning_rate", "betas")))
+    path = write(trace, tmp_path)
+    assert "/learning_rate=0.001/betas=0.9,0.98/" in str(path)
+    assert read_trace(path).key == trace.key
+    (tmp_path / "moved.parquet").write_bytes(path.read_bytes())
+    assert read_trace(tmp_path / "moved.parquet").key.settings == ()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import measure_panel as script
-from grokscope.data.tables import conform, read_table
+from grokscope.data.tables import concatenate, conform, read_table
 from grokscope.measure.detectors.registry import COMBINED, DETECTORS, Detector
 from grokscope.measure.detectors.scores import read_scores, score_run
 from grokscope.measure.panel import PANEL_TABLES, measure_panel
@@ -152,3 +152,14 @@ def test_script_measures_a_panel(tmp_path):
         np.testing.assert_array_equal(one, other)
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment == expected.environment
+
+
+def test_a_table_without_rows_has_the_key_columns_of_the_others():
+    spec = make_spec(steps=50, varied=("betas", "learning_rate"))
+    tables = measure_panel([make_trace(spec)], ANALYSIS).tables
+    assert tables["alarms"].empty
+    keys = key_columns(tables["runs"].columns)
+    assert keys[-3:] == ["learning_rate", "betas", "seed"]
+    assert all(key_columns(table.columns) == keys for table in tables.values())
+    joined = concatenate([tables["alarms"], tables["alarms"]], "alarms")
+    assert key_columns(joined.columns) == keys

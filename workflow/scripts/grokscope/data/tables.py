@@ -113,14 +113,25 @@ def conform(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     return pd.DataFrame(result, columns=names + extra).reset_index(drop=True)
 
 
-def empty(table: str) -> pd.DataFrame:
-    """A table without rows."""
-    return conform(pd.DataFrame({name: [] for name in _required(table)}), table)
+def empty(table: str, keys: Iterable[str] = ()) -> pd.DataFrame:
+    """A table without rows.
+
+    Parameters
+    ----------
+    keys
+        Key columns of its runs: those of settings that its study varies are kept, so that it
+        merges with the study's other tables.
+    """
+    wanted = {*_required(table), *keys}
+    names = [name for name in columns_of(table) if name in wanted]
+    return conform(pd.DataFrame({name: [] for name in names}), table)
 
 
-def from_rows(rows: Sequence[Mapping[str, Any]], table: str) -> pd.DataFrame:
-    """A table of rows, each a mapping of column to value; without rows an empty table."""
-    return conform(pd.DataFrame(rows), table) if rows else empty(table)
+def from_rows(
+    rows: Sequence[Mapping[str, Any]], table: str, keys: Iterable[str] = ()
+) -> pd.DataFrame:
+    """A table of rows, each a mapping of column to value; without rows :func:`empty`."""
+    return conform(pd.DataFrame(rows), table) if rows else empty(table, keys)
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], table: str) -> None:
@@ -162,7 +173,7 @@ def concatenate(frames: Iterable[pd.DataFrame], table: str) -> pd.DataFrame:
     full = [part for part in parts if len(part)]
     columns = list(dict.fromkeys(name for part in parts for name in part.columns))
     if not full:
-        return empty(table)
+        return empty(table, columns)
     return conform(pd.concat(full, ignore_index=True).reindex(columns=columns), table)
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from grokscope.data.trace import (
     TraceInfo,
     trace_schema,
 )
-from grokscope.runs.spec import RunSpec
+from grokscope.runs.spec import VARIABLE, RunSpec
 
 _ENDS = ("completed", "early_stop", "diverged")
 # Allowed patterns of what becomes part of a path.
@@ -211,8 +211,15 @@ def read_trace(
         training: steps 0, 1, 2, ..., values at their cadence and nulls elsewhere.
     """
     spec, info, table = check_trace(path, expected, columns)
-    # The required specification also names the settings that its study varies.
-    return Trace(expected or spec, info, table.to_pandas(use_threads=False))
+    # The one that was asked for knows which settings its study varies; else the folders do.
+    named = expected or replace(spec, varied=_varied(path))
+    return Trace(named, info, table.to_pandas(use_threads=False))
+
+
+def _varied(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Settings that the folders ``name=value`` of a trace name, beside those of every run."""
+    named = {part.partition("=")[0] for part in Path(path).parts if "=" in part}
+    return tuple(name for name in VARIABLE if name in named)
 
 
 def read_traces(

@@ -85,8 +85,9 @@ def measure_panel(traces: Iterable[Trace], analysis: Analysis) -> PanelMeasureme
         raise ValueError(f"runs of one panel are needed, not of {sorted(panels)}")
     rows["phases"] = phase_rows(labelled)
     rows["rank"] = list(rank_rows(ranks, analysis.rank))
+    keys = list(rows["runs"][0]) if rows["runs"] else []
     return PanelMeasurements(
-        tables={name: from_rows(rows[name], name) for name in PANEL_TABLES},
+        tables={name: from_rows(rows[name], name, keys) for name in PANEL_TABLES},
         scores=scores,
         environment=training_environment(infos),
     )
