@@ -167,6 +167,7 @@ def of_study(table: pd.DataFrame, study: str) -> pd.DataFrame:
     """Rows of a study, without the key columns that only other studies of the table have."""
     mine = table[table["study"] == study]
     # Tables without runs have no seed; their p is a p-value.
-    names = VARIABLE if "seed" in table.columns else ()
+    # A table without rows says nothing of what its study varies: it keeps what may be a key.
+    names = VARIABLE if "seed" in table.columns and len(mine) else ()
     foreign = [name for name in names if name in mine and mine[name].isna().all()]
     return mine.drop(columns=foreign).reset_index(drop=True)
