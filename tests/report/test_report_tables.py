@@ -15,8 +15,9 @@ from grokscope.report.tables.phase_diagram import effect_table, map_table, run_t
 from synthetic import make_spec
 
 LL = {
-    "LL1": {"lag": {"0.5": 699, "0.9": 12}},
+    "LL1": {"task": "modular_addition", "seed": 42, "lag": {"0.5": 699, "0.9": 12}},
     "LL2": {
+        "task": "modular_addition",
         "mean": {"0.5": 641.7},
         "sd": {"0.5": 197.3},
         "min": {"0.5": 422},
