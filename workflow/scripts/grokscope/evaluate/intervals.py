@@ -1,0 +1,305 @@
+"""Intervals over seeds: of shares, means, medians and correlations, without random numbers.
+
+Runs that share a seed share data split and initial weights, so a seed is a cluster: the runs of a
+seed vary together, seeds vary independently. Input is one cluster label (the seed) per row.
+
+What the intervals promise, for which numbers of clusters and of rows a cluster, stands with the
+simulated coverage in ``docs/statistics.md``. Where little is known they are too wide rather than
+too narrow: no interval is a point, and where there is nothing to go by an end is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special, stats
+
+Labels = Sequence[Any] | npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+# Both were set by simulation (docs/statistics.md), as small as coverage allows.
+# How much of a cluster of hits alone, and of one of misses alone, a share is smoothed by.
+PSEUDO_CLUSTERS = 0.25
+# Kurtosis beyond the normal that means are prepared for: their variance is known the less well.
+KURTOSIS = 1.0
+
+
+class Interval(NamedTuple):
+    """Ends of an interval; None for an end that the data do not bound."""
+
+    low: float | None
+    high: float | None
+
+    def minus(self, value: float) -> Interval:
+        """The interval moved down."""
+        low, high = (None if end is None else end - value for end in self)
+        return Interval(low, high)
+
+
+NO_INTERVAL = Interval(None, None)
+
+
+class Intervals(NamedTuple):
+    """Ends of several intervals, shape ``(n,)`` each; NaN where there is none."""
+
+    low: Floats
+    high: Floats
+
+    def one(self) -> Interval:
+        """The only interval of a set of one."""
+        low, high = (None if np.isnan(end) else float(end) for (end,) in self)
+        return Interval(low, high)
+
+
+def proportion_interval(successes: int, n: int, confidence: float) -> Interval:
+    """Exact interval of a share of independent draws; none without a draw.
+
+    References
+    ----------
+    C. J. Clopper & E. S. Pearson, The use of confidence or fiducial limits illustrated in the case
+    of the binomial, Biometrika 26 (1934).
+    """
+    if not n:
+        return NO_INTERVAL
+    return _clopper_pearson(np.array([successes / n]), np.array([float(n)]), confidence).one()
+
+
+def share_interval(
+    clusters: Labels, numerator: npt.ArrayLike, denominator: npt.ArrayLike, *, confidence: float
+) -> Interval:
+    """:func:`share_intervals` of one share; of rows, shape ``(n_rows,)``."""
+    top, bottom = (np.asarray(side, float)[:, None] for side in (numerator, denominator))
+    return share_intervals(clusters, top, bottom, confidence=confidence).one()
+
+
+def share_intervals(
+    clusters: Labels,
+    numerator: npt.NDArray[Any],
+    denominator: npt.NDArray[Any],
+    *,
+    confidence: float,
+) -> Intervals:
+    r"""Intervals of many ratios of sums that lie within [0, 1], such as a precision.
+
+    Exact (Clopper-Pearson) where each cluster has a single unit. Otherwise Clopper-Pearson's at
+    an effective number of units [1]_: that of independent ones whose share would vary as much
+    as this one does from cluster to cluster,
+
+    .. math:: n^* = \max\left(k, \frac{\tilde p (1 - \tilde p)}{\widehat{\mathrm{var}}}
+       \left(\frac{z_{\alpha/2}}{t_{\alpha/2,\,k - 1}}\right)^2\right)
+
+    with the jackknife variance of the ratio, and k the number of clusters that count equally
+    (Kish's: the squared sum of their units over the sum of the squares), which is what there is if
+    all units of a cluster agree. Few clusters may agree with each other by chance, most of all
+    where the share is near 0 or 1. So :data:`PSEUDO_CLUSTERS` of hits alone and as many of misses
+    alone, each of the size of an average unit's cluster, are added before share and variance are
+    taken. Where all clusters agree on 0 or 1 this leaves k units.
+
+    Parameters
+    ----------
+    clusters
+        Cluster label of each row, shape ``(n_rows,)``.
+    numerator, denominator
+        What each row adds to both sides of each ratio, shape ``(n_rows, n)``; of each cluster
+        the numerator's sum lies between 0 and the denominator's.
+    confidence
+        Confidence level, in (0, 1).
+
+    Returns
+    -------
+    Intervals
+        NaN with fewer than two clusters that have units.
+
+    References
+    ----------
+    .. [1] E. L. Korn & B. I. Graubard, Confidence intervals for proportions with small expected
+       number of positive counts estimated from survey data, Survey Methodology 24 (1998).
+    """
+    member = _members(clusters)
+    return _shares(member @ numerator, member @ denominator, confidence)
+
+
+def mean_interval(
+    clusters: Labels,
+    values: npt.ArrayLike,
+    *,
+    confidence: float,
+    bounds: tuple[float, float] | None = None,
+) -> Interval:
+    """Interval of the mean over clusters, each counting by the mean of its rows.
+
+    Parameters
+    ----------
+    clusters, values
+        Cluster label and value of each row, shape ``(n_rows,)``.
+    bounds
+        Between which all values lie, if they do: then the interval is that of a share of the way
+        between them (:func:`share_intervals`), else Student's with fewer degrees of freedom,
+        as the variance of a few skewed or even values is known worse than that of normal ones.
+
+    Returns
+    -------
+    Interval
+        None with fewer than two clusters, and without bounds also where all clusters agree: how
+        far they would otherwise scatter is then not known.
+    """
+    member = _members(clusters)
+    means = (member @ np.asarray(values, np.float64))[:, None] / member.sum(axis=1, keepdims=True)
+    if bounds is None:
+        return _students(means, confidence).one()
+    low, high = bounds
+    way = np.clip((means - low) / (high - low), 0, 1)  # the ends up to rounding
+    ends = _shares(way, np.ones_like(means), confidence).one()
+    return Interval(*(None if end is None else low + (high - low) * end for end in ends))
+
+
+def median_interval(clusters: Labels, values: npt.ArrayLike, *, confidence: float) -> Interval:
+    """Interval of the median of rows: the values that may have half of the rows below them.
+
+    A value is inside unless the interval of the share of rows up to it, or of those below it,
+    excludes one half [1]_ (:func:`share_intervals`). With one row a cluster these are the exact
+    order statistics.
+
+    Parameters
+    ----------
+    clusters, values
+        Cluster label and value of each row, shape ``(n_rows,)``.
+
+    Returns
+    -------
+    Interval
+        Ends are values that occur; None where even the smallest (largest) value may have half
+        of the rows below (above) it, as with fewer than 6 clusters at 95% confidence.
+
+    References
+    ----------
+    .. [1] R. S. Woodruff, Confidence intervals for medians and other position measures, Journal
+       of the American Statistical Association 47 (1952).
+    """
+    rows, labels = np.asarray(values, np.float64), np.asarray(clusters)
+    # Beyond all values no row lies below, or above: an end there bounds nothing.
+    levels = np.unique(np.append(rows, [-np.inf, np.inf]))
+    parts = [np.sort(rows[labels == label]) for label in np.unique(labels)]
+    if len(parts) < 2:
+        return NO_INTERVAL
+    sizes = np.repeat([[float(len(part))] for part in parts], len(levels), axis=1)
+    up_to, below = (
+        _shares(np.array([part.searchsorted(levels, side) for part in parts]), sizes, confidence)
+        for side in ("right", "left")
+    )
+    ends = levels[up_to.high >= 0.5].min(), levels[below.low <= 0.5].max()
+    return Interval(*(float(end) if np.isfinite(end) else None for end in ends))
+
+
+def correlation_interval(
+    clusters: Labels,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    confidence: float,
+    rank: bool = False,
+) -> Interval:
+    """Interval of Pearson's r of rows, or of Spearman's: jackknife over clusters, of Fisher's z.
+
+    Parameters
+    ----------
+    clusters, x, y
+        Cluster label and both values of each row, shape ``(n_rows,)``.
+    rank
+        Whether of ranks, taken once over all rows.
+
+    Returns
+    -------
+    Interval
+        None with fewer than four clusters, or where some cluster's absence leaves a constant or
+        a perfectly correlated rest.
+
+    References
+    ----------
+    R. G. Miller, The jackknife: a review, Biometrika 61 (1974), on transforming r first.
+    """
+    one, other = (np.asarray(of, np.float64) for of in (x, y))
+    if rank:
+        one, other = stats.rankdata(one), stats.rankdata(other)
+    return _correlations(clusters, one[:, None], other[:, None], confidence).one()
+
+
+def _members(clusters: Labels) -> Floats:
+    """Which rows are of which cluster, as 0 and 1, shape ``(k, n_rows)``."""
+    labels, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    return (codes == np.arange(len(labels))[:, None]).astype(np.float64)
+
+
+def _clopper_pearson(share: Floats, n: Floats, confidence: float) -> Intervals:
+    """Clopper-Pearson's ends at any number of units, whole or not, shape ``(n,)``."""
+    tail, hits = (1 - confidence) / 2, share * n
+    # Without hits (misses) the lower (upper) end is 0 (1); its beta distribution has no density.
+    low = special.betaincinv(np.maximum(hits, 1e-300), n - hits + 1, tail)
+    high = special.betaincinv(hits + 1, np.maximum(n - hits, 1e-300), 1 - tail)
+    return Intervals(np.where(hits > 0, low, 0.0), np.where(hits < n, high, 1.0))
+
+
+def _shares(top: Floats, bottom: Floats, confidence: float) -> Intervals:
+    """:func:`share_intervals` of sums by cluster, shape ``(k, n)``."""
+    clusters, units = (bottom > 0).sum(axis=0), bottom.sum(axis=0)
+    known = clusters >= 2
+    top, bottom, clusters, units = (of[..., known] for of in (top, bottom, clusters, units))
+    # The cluster of an average unit.
+    size = (bottom**2).sum(axis=0) / units
+    kish = units / size
+    pseudo = PSEUDO_CLUSTERS * size
+    total = units + 2 * pseudo
+    share = (top.sum(axis=0) + pseudo) / total
+    residuals = (top - share * bottom) / (1 - bottom / total)
+    squares = (residuals**2).sum(axis=0) + pseudo * size * (share**2 + (1 - share) ** 2)
+    variance = squares / total**2
+    tail = (1 - confidence) / 2
+    narrow = stats.norm.ppf(tail) / stats.t.ppf(tail, kish - 1)
+    effective = np.maximum(share * (1 - share) / variance * narrow**2, kish)
+    single = ((bottom <= 1) & ((top == 0) | (top == bottom))).all(axis=0)
+    found = _clopper_pearson(
+        top.sum(axis=0) / units, np.where(single, units, effective), confidence
+    )
+    ends = np.full((2, len(known)), np.nan)
+    ends[:, known] = found
+    return Intervals(*ends)
+
+
+def _students(means: Floats, confidence: float) -> Intervals:
+    """Student's intervals of the mean of clusters' means, shape ``(k, n)``."""
+    k, n = means.shape
+    if k < 2:
+        return Intervals(*np.full((2, n), np.nan))
+    # A variance with these degrees of freedom varies as that of k such clusters does.
+    freedom = 2 / (2 / (k - 1) + KURTOSIS / k)
+    half = stats.t.ppf((1 + confidence) / 2, freedom) * means.std(axis=0, ddof=1) / np.sqrt(k)
+    half[np.ptp(means, axis=0) == 0] = np.nan
+    return Intervals(means.mean(axis=0) - half, means.mean(axis=0) + half)
+
+
+def _correlations(clusters: Labels, x: Floats, y: Floats, confidence: float) -> Intervals:
+    """:func:`correlation_interval` of many pairs, shape ``(n_rows, n)``."""
+    member = _members(clusters)
+    k = len(member)
+    if k < 4:
+        return Intervals(*np.full((2, x.shape[1]), np.nan))
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    parts = [member @ of for of in (np.ones_like(x), x, y, x * x, y * y, x * y)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = _fishers_z(*(of.sum(axis=0) for of in parts))
+        without = _fishers_z(*(of.sum(axis=0) - of for of in parts))
+        spread = (k - 1) / k * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+        half = stats.t.ppf((1 + confidence) / 2, k - 1) * np.sqrt(spread)
+        low, high = np.tanh(z - half), np.tanh(z + half)
+    undefined = ~np.isfinite(half) | (half == 0)
+    return Intervals(np.where(undefined, np.nan, low), np.where(undefined, np.nan, high))
+
+
+def _fishers_z(n: Floats, x: Floats, y: Floats, xx: Floats, yy: Floats, xy: Floats) -> Floats:
+    """Fisher's z of Pearson's r, from sums over rows."""
+    r = (n * xy - x * y) / np.sqrt((n * xx - x**2) * (n * yy - y**2))
+    z: Floats = np.arctanh(np.clip(r, -1, 1))
+    return z
