@@ -1,6 +1,8 @@
 """Grokscope: config, includes, targets."""
 
+import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,13 +10,17 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, update_config
 
 min_version("9.27")
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+CHECKOUT = Path(workflow.basedir).resolve()
+sys.path.insert(0, str(CHECKOUT / "workflow" / "scripts"))
+# Snakemake starts jobs by a shell, with the path of its Python as it stands, blanks included.
+if Path(sys.executable).is_file():
+    sys.executable = shlex.quote(sys.executable)
 
 from grokscope.core.errors import UserError
 from grokscope.core.provenance import write_stamps
-from grokscope.runs.config import check_file, read_argument
 from grokscope.runs.paths import (
     CLAIM_TABLES,
+    CONFIGURATION,
     EVALUATION_TABLES,
     PANEL_FOLDER,
     PANEL_TABLES,
@@ -24,17 +30,28 @@ from grokscope.runs.paths import (
     summary,
 )
 from grokscope.runs.plan import Plan, scaled_by_attempt
+from grokscope.runs.reading import read_argument, read_config
 from grokscope.workflow.targets import command_line_targets
 from grokscope.workflow.progress import show_failures, show_time_left
 
-# A config on the command line replaces the default; it is not merged into it.
-if not workflow.overwrite_configfiles:
-    try:
-        check_file("config/config.yaml")
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
+# Relative to the working directory, which --directory may place elsewhere: as long as it is the
+# checkout, the inputs of rules have the same names wherever that is.
+TEXTS = os.path.relpath(CHECKOUT / "workflow/report")
 
-    configfile: "config/config.yaml"
+# A config on the command line replaces the default; it is not merged into it.
+default = Path("config/config.yaml")
+if not default.exists():
+    default = os.path.relpath(CHECKOUT / default)
+try:
+    # Snakemake's own reading keeps the last of two equal keys, and reads 010 as 8.
+    for path in workflow.overwrite_configfiles or [default]:
+        read_config(path)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+if not workflow.overwrite_configfiles:
+
+    configfile: str(default)
 
 
 try:
@@ -46,7 +63,7 @@ try:
 except (UserError, OSError) as error:
     raise WorkflowError(str(error)) from None
 for name in ("store", "device", "tf32", "checkpoint_seconds"):
-    config[name] = plan.config.values[name]
+    config[name] = getattr(plan.config, name)
 
 show_time_left(workflow.logger_manager.plugin_handlers)
 show_failures(workflow.logger_manager.plugin_handlers)

@@ -9,7 +9,7 @@ rule judge_study:
             if plan.kind(wildcards.study).has_variants
             else []
         ),
-        published=local("workflow/report/claims.yaml"),
+        published=local(f"{TEXTS}/claims.yaml"),
         code=local("results/code/judge_study.json"),
     output:
         **{table: study_table("{study}", table) for table in CLAIM_TABLES},

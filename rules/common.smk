@@ -10,6 +10,7 @@ from grokscope.workflow.lock import (
     stop_on_signals,
     stop_orphans,
 )
+from grokscope.workflow.notes import leave_notes
 
 # Not in the Snakemake of a job, which runs in the directory of its main process.
 if workflow.is_main_process:
@@ -29,6 +30,7 @@ onstart:
     if orphans := stop_orphans():
         logger.warning(f"Stopped jobs of a dead snakemake: processes {orphans}.")
     stop_on_signals(local=workflow.local_exec)
+    leave_notes(plan.trace_folders())
 
 
 wildcard_constraints:

@@ -62,7 +62,7 @@ rule plot_summary_grid:
 rule plot_lags:
     input:
         transitions=study_table("{study}", "transitions"),
-        published=local("workflow/report/claims.yaml"),
+        published=local(f"{TEXTS}/claims.yaml"),
         code=local("results/code/plot_lags.json"),
     output:
         png=report(
@@ -222,7 +222,7 @@ rule plot_detection_curves:
 rule plot_specification_curves:
     input:
         multiverse=study_table("{study}", "multiverse"),
-        published=local("workflow/report/claims.yaml"),
+        published=local(f"{TEXTS}/claims.yaml"),
         code=local("results/code/plot_specification_curves.json"),
     output:
         png=report(
@@ -297,7 +297,7 @@ rule plot_alarm_leads:
     input:
         transitions=study_table("{study}", "transitions"),
         alarms=study_table("{study}", "alarms"),
-        published=local("workflow/report/claims.yaml"),
+        published=local(f"{TEXTS}/claims.yaml"),
         code=local("results/code/plot_alarm_leads.json"),
     output:
         png=report(
@@ -322,7 +322,7 @@ rule plot_rank_at_onset:
     input:
         traces=lambda wildcards: plan.traces(plan.keys(wildcards.study)),
         rank=study_table("{study}", "rank"),
-        published=local("workflow/report/claims.yaml"),
+        published=local(f"{TEXTS}/claims.yaml"),
         code=local("results/code/plot_rank_at_onset.json"),
     output:
         png=report(

@@ -11,10 +11,14 @@ rule collect_tables:
     output:
         **{table: f"results/tables/{table}.parquet" for table in STUDY_TABLES},
         **{f"{table}_csv": f"results/tables/{table}.csv" for table in STUDY_TABLES},
+        # Which runs the tables are of, and a configuration file that asks for the same again.
+        configuration=CONFIGURATION,
     log:
         "results/logs/tables.log",
     conda:
         "../envs/analysis.yaml"
+    params:
+        config=plan.config_json(),
     script:
         "../workflow/scripts/collect_tables.py"
 
@@ -29,14 +33,14 @@ rule write_report:
         summaries=[summary(study) for study in plan.studies],
         figures=[plan.figures(study, ["png"]) for study in plan.studies],
         captions=[
-            local(f"workflow/report/{name}.rst")
+            local(f"{TEXTS}/{name}.rst")
             for name in sorted(
                 {name for study in plan.studies for name in plan.kind(study).captions}
             )
         ],
-        published=local("workflow/report/claims.yaml"),
-        html_template=local("workflow/report/report.html.j2"),
-        md_template=local("workflow/report/report.md.j2"),
+        published=local(f"{TEXTS}/claims.yaml"),
+        html_template=local(f"{TEXTS}/report.html.j2"),
+        md_template=local(f"{TEXTS}/report.md.j2"),
         code=local("results/code/write_report.json"),
     output:
         html="results/report.html",
@@ -61,7 +65,7 @@ rule validate_results:
             for study in plan.varied()
             for path in plan.panel_files(study, "variants.parquet")
         ],
-        published=local("workflow/report/claims.yaml"),
+        published=local(f"{TEXTS}/claims.yaml"),
         traces=plan.traces(plan.keys()),
         summaries=[summary(study) for study in plan.studies],
         html="results/report.html",

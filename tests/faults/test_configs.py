@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faults import count
-from grokscope.runs.config import ConfigError, check_config, check_file, read_argument
+from grokscope.runs.config import check_config
 from grokscope.runs.plan import Plan
+from grokscope.runs.problems import ConfigError
+from grokscope.runs.reading import read_argument, read_config
 from grokscope.runs.spec import VARIABLE, RunSpec
 from project import TINY, run_tool
 
@@ -179,7 +181,7 @@ def test_text_that_is_no_yaml_is_explained(text, tmp_path):
     path = tmp_path / "odd.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=rf"odd\.yaml: cannot .* as YAML: {NO_YAML[text]}"):
-        check_file(path)
+        read_config(path)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_a_file_that_is_no_configuration_is_named(content, reason, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=rf"/odd\.yaml: {reason}") as error:
-        check_file(path)
+        read_config(path)
     check_message(str(error.value))
 
 

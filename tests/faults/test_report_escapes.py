@@ -4,7 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from grokscope.runs.config import ConfigError, check_config
+from grokscope.runs.config import check_config
+from grokscope.runs.problems import ConfigError
 from synthetic_results import make_results, small_values, synthetic_trace
 
 HOSTILE = [

@@ -8,8 +8,9 @@ import yaml
 
 from grokscope.claims.published import read_published
 from grokscope.core.schemas import read_schema
-from grokscope.runs.config import ConfigError, check_config, default_analysis
+from grokscope.runs.config import check_config, default_analysis
 from grokscope.runs.kinds import KINDS
+from grokscope.runs.problems import ConfigError
 from grokscope.runs.settings import Analysis, StudySettings
 from project import CONFIGS, ROOT
 
@@ -80,7 +81,7 @@ SWEEP = {"kind": "phase_diagram", "grids": [GOOD]}
         ),
         (GRID + ".steps", 0, r"steps: 0 is not allowed; allowed: integer >= 1"),
         (GRID + ".steps", "many", r"steps: \"many\" is not allowed; allowed: integer"),
-        ("studies.gai.learning_rate", "1e-3", r"\"1e-3\".*YAML reads 1e-3 as text; write 1.0e-3"),
+        ("studies.gai.learning_rate", "1e-3", r"\"1e-3\".*YAML reads 1e-3 as text; write 0.001"),
         ("studies.gai.learning_rate", float("nan"), "learning_rate: nan is not allowed.*finite"),
         ("studies.gai.p", 1, r"studies\.gai\.p: 1 is not allowed; allowed: integer >= 2"),
         ("studies.gai.betas", [0.9], r"betas: \[0.9\] is not allowed"),
@@ -100,8 +101,19 @@ SWEEP = {"kind": "phase_diagram", "grids": [GOOD]}
         (
             "store",
             "~nobody-here/x",
-            r"store: \"~nobody-here/x\" .*home folder of an existing",
+            r"store: \"~nobody-here/x\" .*a home folder that there is",
         ),
+        ("store", "None", 'store: "None" is not allowed; allowed: a folder, or null'),
+        ("store", "off", 'store: "off" is not allowed; allowed: a folder, or null'),
+        ("store", "~", 'store: "~" is not allowed; allowed: a folder, or null'),
+        ("store", " ", 'store: " " is not allowed; allowed: a folder, or null'),
+        ("store", "$NO_SUCH/x", r'store: "\$NO_SUCH/x" .*environment variables that are set'),
+        ("store", "$(pwd)/x", r'store: "\$\(pwd\)/x" .*environment variables that are set'),
+        ("store", False, "store: false is not allowed; allowed: string or null"),
+        ("analysis", None, r"analysis: null .*allowed: object \(nothing follows the key\)"),
+        (GRID + ".steps", "1e3", r"steps: \"1e3\".*YAML reads 1e3 as text; write 1000\)"),
+        (GRID + ".seeds", ["08"], r"seeds\[0\]: \"08\".*YAML reads 08 as text; write 8\)"),
+        ("studies.gai.claims", False, "claims: false is not allowed; allowed: one of LL.*, null"),
         ("store", "a\x00b", r"store: \"a\\u0000b\" is not allowed; allowed: printable"),
     ],
 )

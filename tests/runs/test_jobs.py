@@ -2,9 +2,10 @@
 
 import pytest
 
-from grokscope.runs.config import ConfigError, check_config
+from grokscope.runs.config import check_config
 from grokscope.runs.jobs import block_rules, estimated_seconds, make_blocks
 from grokscope.runs.plan import Plan
+from grokscope.runs.problems import ConfigError
 from synthetic import make_spec
 
 

@@ -1,20 +1,27 @@
-"""Tables of all studies to one table of each name, as parquet and as CSV."""
+"""Tables of all studies to one table of each name, as parquet and as CSV; their configuration."""
 
+import json
 from typing import Any
 
+import yaml
+
+from grokscope.core.files import replacing
 from grokscope.data.tables import read_tables, write_table
+from grokscope.runs.paths import STUDY_TABLES
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
     """Concatenate and write one table after the other."""
-    for table, path in snakemake.output.items():
-        if table.endswith("_csv"):
-            continue
+    for table in STUDY_TABLES:
         # A table that no study of the configuration has is empty.
         frame = read_tables(snakemake.input.get(table) or [], table)
-        write_table(frame, path, table)
+        write_table(frame, snakemake.output[table], table)
         write_table(frame, snakemake.output[f"{table}_csv"], table)
+    config = json.loads(snakemake.params.config)
+    with replacing(snakemake.output.configuration) as temporary:
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Training needs torch and is imported when it is first asked for; all else works 
 
 ========================  =========================================================
 ``train_run``             train one run
+``read_runs``             read and verify the traces of all runs, as one table
 ``read_trace``            read and verify the trace of a run
 ``find_onset``            step from which a metric stays at or above a threshold
 ``score_detectors``       score every detector on a trace
@@ -24,6 +25,7 @@ import pandas as pd
 
 from grokscope.data.trace import Trace, trace_schema
 from grokscope.data.trace_reader import read_trace
+from grokscope.data.trace_tree import read_runs
 from grokscope.data.trace_writer import write_trace
 from grokscope.evaluate.alarms import evaluate_alarms
 from grokscope.measure.alarms import alarm_steps as find_alarms
@@ -45,6 +47,7 @@ __all__ = [
     "evaluate_alarms",
     "find_alarms",
     "find_onset",
+    "read_runs",
     "read_trace",
     "run_spec",
     "score_detectors",

@@ -1,4 +1,4 @@
-"""The command ``grokscope``: list, verify and prune the trace store."""
+"""The command ``grokscope``: look after the trace store, and tidy results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import sys
 import time
 from collections.abc import Sequence
 
+from grokscope.core.errors import UserError
 from grokscope.data.trace_reader import TraceError
+from grokscope.data.trace_tree import left_over, move_away, plan_of
 from grokscope.runs.config import default_of
 from grokscope.train.store import TraceStore
 
@@ -48,6 +50,17 @@ def _prune(store: TraceStore, options: argparse.Namespace) -> int:
     return 0
 
 
+def _tidy(options: argparse.Namespace) -> int:
+    paths = left_over(plan_of(options.folder, options.config), options.folder)
+    if options.move is not None:
+        move_away(paths, options.move, options.folder)
+    for path in paths:
+        print(path)
+    end = "--move FOLDER moves them" if options.move is None else f"moved to {options.move}"
+    print(f"{len(paths)} results of other configurations{f'; {end}' if paths else ''}")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     parser = argparse.ArgumentParser(prog="grokscope", description=__doc__)
@@ -65,8 +78,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prune = actions.add_parser("prune", help="delete traces not used for a number of days")
     prune.add_argument("--days", type=float, required=True)
     prune.set_defaults(action=_prune)
+    store.set_defaults(run=lambda options: options.action(TraceStore(options.path), options))
+    tidy = commands.add_parser(
+        "tidy", help="list, or move away, results of other configurations: runs in no grid"
+    )
+    tidy.add_argument("--folder", default=".", help="where snakemake ran (default: %(default)s)")
+    tidy.add_argument("--config", help="configuration file (default: that of the results)")
+    tidy.add_argument("--move", metavar="FOLDER", help="folder to move them to")
+    tidy.set_defaults(run=_tidy)
     options = parser.parse_args(arguments)
-    status: int = options.action(TraceStore(options.path), options)
+    try:
+        status: int = options.run(options)
+    except UserError as error:
+        parser.exit(2, f"error: {error}\n")
     return status
 
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from grokscope.core.errors import BadFileError
 from grokscope.core.files import replacing
 from grokscope.core.schemas import read_schema
-from grokscope.runs.spec import KEY_COLUMNS, VARIABLE
+from grokscope.runs.spec import KEY_COLUMNS, VARIABLE, key_columns
 
 _TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 _PLACEHOLDERS = {"<l>": r"\d+", "<x>": r"0?\.\d+|1\.0"}
@@ -132,6 +132,14 @@ def from_rows(
 ) -> pd.DataFrame:
     """A table of rows, each a mapping of column to value; without rows :func:`empty`."""
     return conform(pd.DataFrame(rows), table) if rows else empty(table, keys)
+
+
+def key_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Key columns of runs, in the order and with the types that they have in tables."""
+    frame = pd.DataFrame(rows)
+    entries = columns_of("runs")
+    names = key_columns(frame.columns)
+    return frame[names].astype({name: _TYPES[entries[name]["type"]] for name in names})
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], table: str) -> None:

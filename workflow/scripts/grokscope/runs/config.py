@@ -7,18 +7,15 @@ problems are reported at once, each with the key, the value and what is allowed.
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 
-from grokscope.core.errors import UserError
 from grokscope.core.schemas import read_schema
 from grokscope.runs.problems import (
+    config_error,
     explain,
     non_finite,
     problems_of_analysis,
@@ -35,10 +32,6 @@ from grokscope.runs.settings import (
     decode,
 )
 from grokscope.runs.spec import VARIABLE, EarlyStop
-
-
-class ConfigError(UserError, ValueError):
-    """An invalid configuration; the message lists every problem."""
 
 
 def _complete(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
@@ -95,57 +88,6 @@ def default_of(key: str) -> Any:
     return read_schema("config.schema.yaml")["properties"][key]["default"]
 
 
-def _one_problem(text: str) -> ConfigError:
-    return _problems([text])
-
-
-def _read_yaml(text: str, name: str) -> Any:
-    """The value of YAML text; the ConfigError says what is wrong and where."""
-    try:
-        value = yaml.safe_load(text)
-        # With aliases a value may contain itself.
-        json.dumps(value, default=str, skipkeys=True)
-        return value
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        reason = f"{error.problem}{place}"
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # Invalid characters, impossible dates, too deeply nested brackets.
-        reason = " ".join(str(error).split())
-    raise _one_problem(f"{name} cannot be read as YAML: {reason}")
-
-
-def read_argument(argument: str) -> dict[str, Any]:
-    """The setting in a ``--config`` argument ``key=value``; Snakemake keeps nested values as text.
-
-    Raises
-    ------
-    ConfigError
-        If the value is not YAML.
-    """
-    key, value = argument.split("=", 1)
-    return {key: _read_yaml(value, f"{key}: {shown(value)}")}
-
-
-def check_file(path: str | Path) -> None:
-    """Refuse a file that is not a configuration, which Snakemake would do without its name.
-
-    Raises
-    ------
-    ConfigError
-        Naming the file, what is wrong and where.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise _one_problem(f"{path}: {os.strerror(error.errno or 0)}") from None
-    except UnicodeDecodeError as error:
-        raise _one_problem(f"{path}: not UTF-8 text: {error.reason}") from None
-    if not isinstance(_read_yaml(text, f"{path}:"), Mapping):
-        raise _one_problem(f"{path}: contains no keys; allowed: object")
-
-
 def check_config(config: Mapping[str, Any]) -> Configuration:
     """The configuration, checked, with every default filled in, as typed values.
 
@@ -156,7 +98,7 @@ def check_config(config: Mapping[str, Any]) -> Configuration:
         grid that is empty or asks for a run twice, and every fraction that leaves no sample.
     """
     if not isinstance(config, Mapping):
-        raise _one_problem(f"the configuration: {shown(config)} is not allowed; allowed: object")
+        raise config_error([f"the configuration: {shown(config)} is not allowed; allowed: object"])
     schema = read_schema("config.schema.yaml")
     found = sorted(
         Draft202012Validator(schema).iter_errors(dict(config)),
@@ -165,7 +107,7 @@ def check_config(config: Mapping[str, Any]) -> Configuration:
     problems = [line for error in found for line in explain(error)]
     problems += non_finite(config)
     if problems:
-        raise _problems(problems)
+        raise config_error(problems)
     values = _complete(config, schema, schema)
     studies = {name: _study(name, settings) for name, settings in values["studies"].items()}
     problems += problems_of_names(values["studies"])
@@ -179,19 +121,15 @@ def check_config(config: Mapping[str, Any]) -> Configuration:
             "allowed: 1, or a folder as store"
         )
     if problems:
-        raise _problems(problems)
+        raise config_error(problems)
     return Configuration(
-        **{key: values[key] for key in ("store", "device", "tf32", "runs_per_job")},
+        **{key: values[key] for key in ("device", "tf32", "runs_per_job")},
+        store=None if values["store"] is None else os.path.expandvars(values["store"]),
         checkpoint_seconds=values["checkpoint_seconds"],
         studies=studies,
         analysis=Analysis.from_mapping(values["analysis"]),
         values=values,
     )
-
-
-def _problems(lines: list[str]) -> ConfigError:
-    count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
-    return ConfigError(f"{count} in the configuration:\n  " + "\n  ".join(lines))
 
 
 def default_analysis(**sections: Mapping[str, Any]) -> Analysis:
@@ -212,9 +150,9 @@ def default_analysis(**sections: Mapping[str, Any]) -> Analysis:
     found = Draft202012Validator(part).iter_errors(dict(sections))
     problems = [line for error in found for line in explain(error)]
     if problems:
-        raise _problems(problems)
+        raise config_error(problems)
     values = _complete(sections, part, schema)
     problems += problems_of_analysis(values)
     if problems:
-        raise _problems(problems)
+        raise config_error(problems)
     return Analysis.from_mapping(values)

@@ -13,6 +13,9 @@ EVALUATION_TABLES = ("evaluation", "chance", "curves")
 CLAIM_TABLES = ("multiverse", "claims")
 STUDY_TABLES = (*PANEL_TABLES, *EVALUATION_TABLES, *CLAIM_TABLES)
 
+CONFIGURATION = "results/configuration.yaml"
+"""The configuration that the collected tables and the report are of, with every default."""
+
 # ``folders`` are the name=value folders of a run between its study and its seed.
 TRACE_PATTERN = TRACES + "/{study}/{folders}/seed={seed}.parquet"
 PANEL_FOLDER = "results/panels/{study}/task={task}/depth={depth}"

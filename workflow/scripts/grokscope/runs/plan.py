@@ -20,7 +20,7 @@ from grokscope.runs.config import check_config
 from grokscope.runs.grid import expand_runs
 from grokscope.runs.jobs import BlockRule, block_rules, estimated_seconds, make_blocks
 from grokscope.runs.kinds import KINDS, Kind
-from grokscope.runs.spec import Panel, RunKey, panels
+from grokscope.runs.spec import TRACES, Panel, RunKey, panels
 
 # A wildcard constraint that nothing matches.
 NOTHING = "(?!)"
@@ -156,6 +156,14 @@ class Plan:
     def traces(self, keys: Iterable[RunKey]) -> list[str]:
         """Paths of the traces of some runs."""
         return [key.path for key in keys]
+
+    def trace_folders(self) -> list[str]:
+        """Folders with the traces of a panel, of a task, of a study and of all."""
+        found = {TRACES}
+        for panel in self.panels:
+            folder = Path(TRACES, panel.study, f"task={panel.task}", f"depth={panel.depth}")
+            found.update(map(str, [folder, *folder.parents[:2]]))
+        return sorted(found)
 
     def specs_json(self, keys: Iterable[RunKey]) -> str:
         """Specifications of some runs, a JSON list in their order."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
+from grokscope.core.errors import UserError
 from grokscope.core.provenance import SCRIPTS
 from grokscope.runs.grid import expand_grid, expand_study
 from grokscope.runs.kinds import KINDS
@@ -23,9 +25,12 @@ from grokscope.runs.tasks import TASKS, n_train, parameters_of
 MAX_DIGITS = 24
 # Names that a study cannot have, since other targets or folders of results have them.
 _RESERVED = {"all", "train_run", "report", "validation", "validated"}
+# What people write for "no store", and what no one calls a folder.
+_NOTHING = {"", "~", "none", "null", "nil", "no", "off", "false"}
 # Keys of earlier versions, and what replaces them.
 _REMOVED = {
-    "centred": "was removed: analysis.multiverse.smoothing measures causal and centred alike"
+    "centred": "was removed: analysis.multiverse.smoothing measures causal and centred alike",
+    "resamples": "was removed: intervals are no longer bootstrapped",
 }
 
 
@@ -38,7 +43,17 @@ _KIND_HINT = (
 )
 
 
-def _name(path: tuple[str | int, ...]) -> str:
+class ConfigError(UserError, ValueError):
+    """An invalid configuration; the message lists every problem."""
+
+
+def config_error(problems: Sequence[str]) -> ConfigError:
+    """The error that lists problems, one a line."""
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    return ConfigError(f"{count} in the configuration:\n  " + "\n  ".join(problems))
+
+
+def name_of(path: tuple[str | int, ...]) -> str:
     """Path of a key as users write it: studies.gai.grids[0].seeds."""
     text = ""
     for part in path:
@@ -55,7 +70,7 @@ def shown(value: Any) -> str:
 def _allowed(schema: Mapping[str, Any]) -> str:
     """Allowed values of a key, from its schema."""
     if "enum" in schema:
-        return "one of " + ", ".join(str(value) for value in schema["enum"])
+        return "one of " + ", ".join("null" if v is None else str(v) for v in schema["enum"])
     kinds = schema.get("type", "value")
     text = " or ".join([kinds] if isinstance(kinds, str) else kinds)
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
@@ -69,7 +84,7 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 
 def explain(error: ValidationError) -> Iterator[str]:
     """One line per problem: key, value, what is allowed."""
-    key = _name(tuple(error.absolute_path))
+    key = name_of(tuple(error.absolute_path))
     value: Any = error.instance
     text = shown(value)
     schema = error.schema if isinstance(error.schema, Mapping) else {}
@@ -103,20 +118,28 @@ def explain(error: ValidationError) -> Iterator[str]:
     else:
         if error.validator == "oneOf":
             schema = {"type": ["null", "object"]}
-        hint = ""
-        if isinstance(value, str) and error.validator == "type":
-            try:
-                float(value)
-                hint = " (YAML reads 1e-3 as text; write 1.0e-3)"
-            except ValueError:
-                pass
+        hint = _type_hint(value) if error.validator == "type" else ""
         yield f"{key}: {text} is not allowed; allowed: {_allowed(schema)}{hint}"
+
+
+def _type_hint(value: Any) -> str:
+    """Why a value may be of another type than it seems to the one who wrote it."""
+    if value is None:
+        return " (nothing follows the key)"
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return ""
+    if not math.isfinite(number):
+        return ""
+    plain = int(number) if number.is_integer() else number
+    return f" (YAML reads {value} as text; write {plain})"
 
 
 def non_finite(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[str]:
     """Infinite numbers and NaN: comparisons with NaN are false, so it passes any range."""
     if isinstance(value, float) and not math.isfinite(value):
-        yield f"{_name(path)}: {value} is not allowed; allowed: a finite number"
+        yield f"{name_of(path)}: {value} is not allowed; allowed: a finite number"
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from non_finite(item, (*path, key))
@@ -247,12 +270,19 @@ def problems_of_store(store: str | None) -> Iterator[str]:
     """Problems of the store's folder that the schema cannot express."""
     if store is None:
         return
+    folder = os.path.expandvars(store)
+    reason = None
+    if store.strip().casefold() in _NOTHING:
+        reason = "a folder, or null (a word of YAML, without quotes) for none"
+    elif "$" in folder:
+        reason = "environment variables that are set"
     # The report shows the folder in a Markdown code block.
-    plain = store.isprintable() and "`" not in store
-    reason = None if plain else "printable characters other than `"
-    try:
-        Path(store).expanduser()
-    except RuntimeError:
-        reason = "a home folder of an existing user"
+    elif not folder.isprintable() or "`" in folder:
+        reason = "printable characters other than `"
+    else:
+        try:
+            Path(folder).expanduser()
+        except RuntimeError:
+            reason = "a home folder that there is (or null: no store)"
     if reason is not None:
         yield f"store: {json.dumps(store)} is not allowed; allowed: {reason}"
