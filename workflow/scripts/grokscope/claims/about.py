@@ -11,6 +11,7 @@ from collections.abc import Callable
 from grokscope.claims.evidence import Evidence
 from grokscope.claims.measures import MEASURES, Headline, Measure, Sample
 from grokscope.claims.registry import Finding, NotTestable, Rule, Scale, Values, claim
+from grokscope.claims.rules import Outcome, Ruling
 
 # A sentence on a claim's number, and its p-value.
 Explanation = tuple[str, float | None]
@@ -22,7 +23,7 @@ def about(
 ) -> Callable[[Explain], Explain]:
     """Register a claim about a headline number: the rule it is judged by, and its explanation.
 
-    A claim `of_family` also needs every adjusted p-value of the study's other claims.
+    A claim `of_family` holds only if every adjusted p-value of the study's other claims counts.
     """
     made = MEASURES[measure]
 
@@ -35,15 +36,15 @@ def about(
             _check_events(evidence, made, sample)
             found = made.of(sample)
             reason, p = explain(evidence, values, sample, found)
-            supported = supports(found, values, evidence.analysis.evaluation)
-            opposed = of_family and bool(not_significant(evidence))
+            ruling = supports(found, values, evidence.analysis.evaluation)
+            if of_family and ruling.outcome is Outcome.HOLDS and not_significant(evidence):
+                ruling = Ruling(Outcome.UNDECIDED)
             return Finding(
                 measured=found.measured,
                 interval=found.interval,
                 n=found.n,
                 seeds=found.seeds,
-                holds=bool(supported) and not opposed,
-                testable=supported is not None or opposed,
+                ruling=ruling,
                 reason=reason,
                 p=p,
             )

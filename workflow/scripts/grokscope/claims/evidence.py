@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from grokscope.claims.samples import Samples
-from grokscope.evaluate.statistics import Interval, Rows, cluster_bootstrap
 from grokscope.runs.settings import Analysis
 from grokscope.runs.spec import key_columns
 
@@ -44,19 +43,13 @@ class Evidence:
         """Level below which a p-value counts."""
         return self.analysis.evaluation.alpha
 
+    @property
+    def confidence(self) -> float:
+        """Confidence of the intervals."""
+        return self.analysis.evaluation.confidence
+
     def of(self, table: str) -> pd.DataFrame:
         """A table of the study, with the sizes and final metrics of its runs."""
         frame: pd.DataFrame = getattr(self, table)
         key = key_columns(self.runs.columns)
         return frame.merge(self.runs[[*key, *FACTS]], on=key, validate="many_to_one")
-
-    def interval(self, frame: pd.DataFrame, statistic: Callable[[Rows], float]) -> Interval:
-        """Bootstrap interval over the seeds of a frame's rows."""
-        settings = self.analysis.evaluation
-        return cluster_bootstrap(
-            frame["seed"].to_numpy(),
-            statistic,
-            confidence=settings.confidence,
-            resamples=settings.resamples,
-            seed=settings.seed,
-        )

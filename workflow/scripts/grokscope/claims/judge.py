@@ -19,7 +19,8 @@ from grokscope.claims.evidence import Evidence
 from grokscope.claims.measures import MEASURES
 from grokscope.claims.multiverse import multiverse_table
 from grokscope.claims.published import ClaimSet, PublishedClaim
-from grokscope.claims.registry import CLAIMS, FAILS, HOLDS, NOT_TESTABLE, NotTestable
+from grokscope.claims.registry import CLAIMS, NotTestable
+from grokscope.claims.rules import Outcome, Ruling
 from grokscope.claims.samples import Samples
 from grokscope.data.tables import empty, from_rows
 from grokscope.evaluate.statistics import adjust
@@ -126,7 +127,9 @@ def judge(claim: PublishedClaim, evidence: Evidence, study: str) -> dict[str, An
         "p": None,
         "p_holm": None,
         "p_bonferroni": None,
-        "verdict": NOT_TESTABLE,
+        "rule": claim.rule,
+        "verdict": str(Outcome.NOT_TESTABLE),
+        "seeds_needed": None,
     }
     if evidence.runs.empty:
         return row | {"reason": f"The study {study} has no runs."}
@@ -135,7 +138,7 @@ def judge(claim: PublishedClaim, evidence: Evidence, study: str) -> dict[str, An
         finding = registered.judge(evidence, claim.values)
     except NotTestable as nothing:
         return row | {"reason": " ".join(filter(None, [missing, str(nothing)]))}
-    verdict = HOLDS if finding.holds else FAILS
+    ruling = finding.ruling if missing is None else Ruling(Outcome.NOT_TESTABLE)
     return row | {
         "measured": finding.measured,
         "low": finding.interval.low,
@@ -143,19 +146,33 @@ def judge(claim: PublishedClaim, evidence: Evidence, study: str) -> dict[str, An
         "n": finding.n,
         "seeds": finding.seeds,
         "p": finding.p,
-        "verdict": verdict if missing is None and finding.testable else NOT_TESTABLE,
+        "verdict": str(ruling.outcome),
+        "seeds_needed": ruling.seeds_needed,
         "reason": f"{missing} On the runs at hand: {finding.reason}"
         if missing
-        else finding.reason,
+        else finding.reason + _more_seeds(ruling, finding.seeds),
     }
+
+
+def _more_seeds(ruling: Ruling, seeds: int) -> str:
+    """Sentence on how many more seeds would decide; empty for a verdict that decides."""
+    if ruling.outcome is not Outcome.UNDECIDED:
+        return ""
+    if ruling.seeds_needed is None:
+        return " As measured, no number of seeds would decide it by this rule alone."
+    more = ruling.seeds_needed - seeds
+    return f" About {more} more seed{'s' if more > 1 else ''} would decide, if this stays."
 
 
 def _supported(multiverse: pd.DataFrame, claim: str) -> str:
     """Sentence on the analysis choices under which a claim would hold; empty without any."""
-    supports = multiverse.loc[(multiverse["claim"] == claim).fillna(False), "supports"].dropna()
-    if supports.empty:
+    mine = multiverse[(multiverse["claim"] == claim).fillna(False)]
+    measured = int(mine["measured"].notna().sum())
+    if not measured:
         return ""
-    return f" {int(supports.sum())} of {len(supports)} analysis choices support it."
+    supports = mine["supports"].dropna().astype(bool)
+    counts = f"{int(supports.sum())} support it, {int((~supports).sum())} speak against it"
+    return f" Of the {measured} analysis choices {counts}."
 
 
 def _claims_table(

@@ -1,11 +1,12 @@
 """LL1-LL5: gradient-norm peaks precede generalisation (Du & Ji 2026).
 
-Input: :class:`grokscope.claims.evidence.Evidence`. Output: one finding per claim.
+Input: :class:`grokscope.claims.evidence.Evidence`. Output: one finding per claim. What was
+published of one seed, or of three, is asked of all seeds: whether most of them show it, at every
+train fraction.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,8 +17,9 @@ import pandas as pd
 from grokscope.claims.evidence import Evidence
 from grokscope.claims.registry import Finding, NotTestable, Scale, Values, claim
 from grokscope.claims.rows import groups
+from grokscope.claims.rules import POSITIVE, Condition, Region, majority, rule
 from grokscope.core.formatting import number, span, steps
-from grokscope.evaluate.statistics import Interval, Rows, spearman
+from grokscope.evaluate.intervals import Interval, mean_interval
 from grokscope.runs.spec import KEY_COLUMNS, cell_columns
 
 Cell = tuple[Any, ...]
@@ -77,9 +79,31 @@ def _fraction(cell: Cell) -> float:
     return float(cell[KEY_COLUMNS.index("train_fraction")])
 
 
-def _mean_interval(evidence: Evidence, rows: pd.DataFrame, quantity: str) -> Interval:
-    values = rows[quantity].to_numpy(float)
-    return evidence.interval(rows, lambda index: float(values[index].mean()))
+def _at(cell: Cell) -> str:
+    return f"at {_fraction(cell):g}"
+
+
+def _mean_interval(rows: pd.DataFrame, quantity: str, confidence: float) -> Interval:
+    bounds = (-1.0, 1.0) if quantity == "pearson_r" else None
+    seeds, values = rows["seed"].to_numpy(), rows[quantity].to_numpy(float)
+    return mean_interval(seeds, values, confidence=confidence, bounds=bounds)
+
+
+def _mean(cell: Cell, rows: pd.DataFrame, quantity: str, region: Region) -> Condition:
+    """That the mean over the seeds of a cell lies in a region."""
+    return Condition(
+        estimate=float(rows[quantity].mean()),
+        interval=lambda confidence: _mean_interval(rows, quantity, confidence),
+        seeds=rows["seed"].nunique(),
+        region=region,
+        name=_at(cell),
+    )
+
+
+def _most(cell: Cell, rows: pd.DataFrame, shown: pd.Series) -> Condition:
+    """That most seeds of a cell show what was published, each in all of its runs."""
+    by_seed = shown.groupby(rows["seed"]).all()
+    return majority(int(by_seed.sum()), len(by_seed), _at(cell))
 
 
 def _each(
@@ -107,11 +131,10 @@ def _over_seeds(
         return ""
     parts = []
     for cell, group in _cells(rows).items():
-        mean, interval = float(group[quantity].mean()), _mean_interval(evidence, group, quantity)
+        mean = float(group[quantity].mean())
+        interval = _mean_interval(group, quantity, evidence.confidence)
         if interval.low is not None:
-            parts.append(
-                f"{show(mean)} ({span(interval.low, interval.high, show)}) at {_fraction(cell):g}"
-            )
+            parts.append(f"{show(mean)} ({span(interval.low, interval.high, show)}) {_at(cell)}")
     seeds = rows["seed"].nunique()
     text = f" Over {seeds} seeds, those of fewer steps included, the means are "
     return f"{text}{', '.join(parts)}." if parts else ""
@@ -139,22 +162,24 @@ def _boundary(rows: pd.DataFrame) -> str:
     return f" The peak sits on the skip boundary, and so is none, in {at} of {len(rows)} runs."
 
 
-@claim("LL1", quantity="smallest lag over the fractions", unit="steps", scale=PRIMARY)
+@claim(
+    "LL1",
+    quantity="smallest share of seeds with a positive lag over the fractions",
+    unit="share",
+    scale=PRIMARY,
+)
 def primary_lag(evidence: Evidence, values: Values) -> Finding:
-    """LL1: lag > 0 in every primary run."""
+    """LL1: lag > 0 in the primary runs of most seeds, at every fraction."""
     rows = _primary(evidence, "lag")
     cells = _cells(rows)
-    means = _means(cells, "lag")
-    smallest = cells[min(means, key=means.__getitem__)]
     positive = int((rows["lag"] > 0).sum())
-    return Finding(
-        measured=float(min(means.values())),
-        interval=_mean_interval(evidence, smallest, "lag"),
+    return Finding.of(
+        [_most(cell, group, group["lag"] > 0) for cell, group in cells.items()],
+        evidence.confidence,
         n=len(rows),
         seeds=rows["seed"].nunique(),
-        holds=positive == len(rows),
-        reason=f"The lag is positive in {positive} of {len(rows)} primary runs: "
-        f"{_each(means, steps, values['lag'])}."
+        reason=f"The lag is positive in {positive} of {len(rows)} primary runs, in the mean "
+        f"{_each(_means(cells, 'lag'), steps, values['lag'])}."
         + _over_seeds(evidence, PRIMARY, "lag", steps)
         + _undefined(evidence, PRIMARY, "lag")
         + _boundary(rows)
@@ -164,125 +189,103 @@ def primary_lag(evidence: Evidence, values: Values) -> Finding:
 
 @claim("LL2", quantity="smallest mean lag over the fractions", unit="steps", scale=REPLICATION)
 def replicated_lag(evidence: Evidence, values: Values) -> Finding:
-    """LL2: mean lag > 0 at every fraction, and every seed's."""
+    """LL2: at every fraction the mean lag is positive, and so is that of most seeds."""
     rows = _lead_lag(evidence, REPLICATION, "replication_lag")
     cells = _cells(rows)
-    means = _means(cells, "replication_lag")
-    smallest = cells[min(means, key=means.__getitem__)]
     parts = []
-    for cell, mean in means.items():
-        lags = cells[cell]["replication_lag"]
+    for cell, group in cells.items():
+        lags = group["replication_lag"]
         spread = f" ± {lags.std():.1f}" if len(lags) > 1 else ""
         name = f"{_fraction(cell):g}"
-        text = f"{mean:.1f}{spread} ({lags.min():.0f} to {lags.max():.0f}) at {name}"
+        text = f"{lags.mean():.1f}{spread} ({lags.min():.0f} to {lags.max():.0f}) at {name}"
         if name in values["mean"]:
             text += (
                 f" [published {values['mean'][name]:.1f} ± {values['sd'][name]:.1f} "
                 f"({values['min'][name]} to {values['max'][name]})]"
             )
         parts.append(text)
+    means = [_mean(*cell, "replication_lag", POSITIVE) for cell in cells.items()]
+    shares = [_most(*cell, cell[1]["replication_lag"] > 0) for cell in cells.items()]
     positive = int((rows["replication_lag"] > 0).sum())
-    fewest = min(group["seed"].nunique() for group in cells.values())
+    smallest = min(means, key=Condition.room)
     return Finding(
-        measured=float(min(means.values())),
-        interval=_mean_interval(evidence, smallest, "replication_lag"),
+        measured=smallest.estimate,
+        interval=smallest.interval(evidence.confidence),
         n=len(rows),
         seeds=rows["seed"].nunique(),
-        holds=all(mean > 0 for mean in means.values()) and positive == len(rows),
-        testable=fewest >= REPLICATION.seeds,
+        ruling=rule([*means, *shares], evidence.confidence),
         reason=f"The lag is positive in {positive} of {len(rows)} runs; mean ± standard "
         f"deviation (smallest to largest) over seeds: {', '.join(parts)}."
-        + (
-            f" A fraction has {fewest} seed(s) with a lag; {REPLICATION.seeds} are needed."
-            if fewest < REPLICATION.seeds
-            else ""
-        )
         + _undefined(evidence, REPLICATION, "replication_lag"),
     )
 
 
-@claim("LL3", quantity="largest lag in the control", unit="steps", scale=CONTROL)
+@claim(
+    "LL3",
+    quantity="smallest share of seeds without a lead over the fractions",
+    unit="share",
+    scale=CONTROL,
+)
 def control_lag(evidence: Evidence, values: Values) -> Finding:
-    """LL3: lag <= 0 in the regression control."""
+    """LL3: lag <= 0 in the regression control of most seeds, at every fraction."""
     rows = _primary(evidence, "lag", CONTROL)
     cells = _cells(rows)
-    means = _means(cells, "lag")
-    largest = cells[max(means, key=means.__getitem__)]
     negative = int((rows["lag"] <= 0).sum())
     boundary = _boundary(rows)
     if boundary:
         boundary += " There the sign of the lag follows from the rule that skips the start."
-    return Finding(
-        measured=float(max(means.values())),
-        interval=_mean_interval(evidence, largest, "lag"),
+    return Finding.of(
+        [_most(cell, group, group["lag"] <= 0) for cell, group in cells.items()],
+        evidence.confidence,
         n=len(rows),
         seeds=rows["seed"].nunique(),
-        holds=negative == len(rows),
-        reason=f"The lag is zero or negative in {negative} of {len(rows)} control runs: "
-        f"{_each(means, steps, values['lag'])}."
+        reason=f"The lag is zero or negative in {negative} of {len(rows)} control runs, in the "
+        f"mean {_each(_means(cells, 'lag'), steps, values['lag'])}."
         + _over_seeds(evidence, CONTROL, "lag", steps)
         + _undefined(evidence, CONTROL, "lag")
         + boundary,
     )
 
 
-@claim("LL4", quantity="weakest Pearson r over the fractions", unit="r", scale=PRIMARY)
+@claim("LL4", quantity="mean Pearson r farthest out over the fractions", unit="r", scale=PRIMARY)
 def anticorrelation(evidence: Evidence, values: Values) -> Finding:
-    """LL4: r in the published range, which is rounded to two decimals."""
+    """LL4: the mean r of every fraction in the published range, with a tolerance."""
     rows = _primary(evidence, "pearson_r")
     cells = _cells(rows)
-    means = _means(cells, "pearson_r")
-    weakest = cells[max(means, key=means.__getitem__)]
-    rounded = rows["pearson_r"].round(2)
-    inside = int(rounded.between(values["low"], values["high"]).sum())
-    return Finding(
-        measured=float(max(means.values())),
-        interval=_mean_interval(evidence, weakest, "pearson_r"),
+    low, high = values["low"], values["high"]
+    region = Region(low - values["tolerance"], high + values["tolerance"])
+    inside = int(rows["pearson_r"].round(2).between(low, high).sum())
+    return Finding.of(
+        [_mean(*cell, "pearson_r", region) for cell in cells.items()],
+        evidence.confidence,
         n=len(rows),
         seeds=rows["seed"].nunique(),
-        holds=inside == len(rows),
-        reason=f"r, rounded to two decimals, lies in [{values['low']}, {values['high']}] in "
-        f"{inside} of {len(rows)} primary runs: {_each(means, number, values['r'])}."
+        reason=f"The mean r is {_each(_means(cells, 'pearson_r'), number, values['r'])}; rounded "
+        f"to two decimals, r lies in [{low}, {high}] in {inside} of {len(rows)} primary runs."
         + _over_seeds(evidence, PRIMARY, "pearson_r", number)
         + _undefined(evidence, PRIMARY, "pearson_r"),
     )
 
 
-@claim("LL5", quantity="Spearman correlation of fraction and mean lag", unit="r", scale=PRIMARY)
+@claim("LL5", quantity="share of seeds whose lag falls", unit="share", scale=ANY_SEEDS)
 def lag_falls(evidence: Evidence, values: Values) -> Finding:
-    """LL5: the lag falls strictly with the fraction, in the primary runs and in the means."""
-    primary = _means(_cells(_primary(evidence, "lag")), "lag")
+    """LL5: the lag falls from each fraction to the next in most seeds."""
     rows = _lead_lag(evidence, ANY_SEEDS, "replication_lag")
+    # Other settings than the fraction, where they vary, are seeds' own.
+    others = [name for name in cell_columns(rows.columns) if name != "train_fraction"]
+    table = rows.pivot_table(
+        "replication_lag", ["seed", *others], "train_fraction", dropna=False, aggfunc="mean"
+    ).dropna()
+    if table.shape[1] < 2 or table.empty:
+        raise NotTestable("A fall needs a seed with at least two train fractions.")
+    falls = pd.Series((np.diff(table.to_numpy(float), axis=1) < 0).all(axis=1), table.index)
+    by_seed = falls.groupby("seed").all()
     means = _means(_cells(rows), "replication_lag")
-    if len(means) < 2:
-        raise NotTestable("A fall needs at least two train fractions.")
-    fraction = rows["train_fraction"].to_numpy(float)
-    lag = rows["replication_lag"].to_numpy(float)
-    levels = np.unique(fraction)
-
-    def rank_correlation(index: Rows) -> float:
-        at, lags = fraction[index], lag[index]
-        present = [level for level in levels if (at == level).any()]
-        mean = np.array([lags[at == level].mean() for level in present])
-        return spearman(np.array(present), mean)
-
-    everything = np.arange(len(rows))
-    measured = rank_correlation(everything)
-    if math.isnan(measured):
-        raise NotTestable(
-            f"A rank correlation needs three fractions and lags that differ; there are "
-            f"{len(levels)} fractions."
-        )
-    falls = [bool((np.diff(list(found.values())) < 0).all()) for found in (primary, means)]
-    verbs = ["falls" if fall else "does not fall" for fall in falls]
-    seeds = rows["seed"].nunique()
-    return Finding(
-        measured=measured,
-        interval=evidence.interval(rows, rank_correlation),
+    return Finding.of(
+        [majority(int(by_seed.sum()), len(by_seed))],
+        evidence.confidence,
         n=len(rows),
-        seeds=rows["seed"].nunique(),
-        holds=all(falls),
-        reason=f"The mean lag over {seeds} seed(s) {verbs[1]} from each fraction to the next: "
-        f"{_each(means, steps, values['mean'])}. That of the primary runs {verbs[0]}: "
-        f"{_each(primary, steps)}.",
+        seeds=len(by_seed),
+        reason=f"The lag falls from each fraction to the next in {int(by_seed.sum())} of "
+        f"{len(by_seed)} seeds; the means are {_each(means, steps, values['mean'])}.",
     )

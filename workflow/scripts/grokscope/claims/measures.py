@@ -12,21 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from grokscope.evaluate.matching import AtRisk
-from grokscope.evaluate.statistics import (
+from grokscope.evaluate.intervals import (
     NO_INTERVAL,
     Interval,
-    cluster_bootstrap,
-    pearson,
-    ratio_bootstrap,
-    resolves,
+    correlation_interval,
+    median_interval,
+    share_interval,
 )
+from grokscope.evaluate.matching import AtRisk
+from grokscope.evaluate.statistics import pearson
 from grokscope.runs.settings import EvaluationSettings
 
 Array = NDArray[np.float64]
@@ -35,11 +37,22 @@ Array = NDArray[np.float64]
 NULL = "shifted"
 
 
+class Bounded(Protocol):
+    """The interval of a number at any confidence."""
+
+    def __call__(self, *, confidence: float) -> Interval: ...
+
+
 class Chance(NamedTuple):
-    """A score of surrogate alarms: its mean, and the p-value of the observed one."""
+    """A score of surrogate alarms: its mean, and the p-value of the observed one.
+
+    ``p_best`` and ``events_needed`` say what could be tested at all, as the table ``chance`` does.
+    """
 
     mean: float
     p: float
+    p_best: float | None = None
+    events_needed: int | None = None
 
 
 # By null model, depth (None: all) and score; without those that have no p-value.
@@ -57,7 +70,7 @@ class Sample:
         ``held_out`` measures also ``first_lead`` (steps from the first alarm to the event, NaN
         without alarm or event), ``n_alarms``, ``n_judged`` and ``n_hits``.
     settings
-        ``confidence``, ``resamples`` and ``seed`` of intervals.
+        Used is ``confidence``.
     family
         Number of claims that an interval is corrected for.
     chance, fired
@@ -79,8 +92,13 @@ class Sample:
         return self.of(self.rows["event"])
 
     @property
+    def clusters(self) -> NDArray[np.int64]:
+        """What intervals take as one: the seed of each run, shape ``(n_runs,)``."""
+        return self.rows["seed"].to_numpy(np.int64)
+
+    @property
     def seeds(self) -> int:
-        return int(self.rows["seed"].nunique())
+        return len(np.unique(self.clusters))
 
     @property
     def corrected(self) -> float:
@@ -95,29 +113,29 @@ class Sample:
         """Sum of a column of counts."""
         return int(self.numbers(column).sum())
 
-    def interval(self, statistic: Callable[..., float], *columns: Array) -> Interval:
-        """Bootstrap interval over seeds of ``statistic(*columns)``, ``(n_runs,)`` each."""
-        return cluster_bootstrap(
-            self.rows["seed"].to_numpy(),
-            lambda index: statistic(*(values[index] for values in columns)),
-            confidence=self.settings.confidence,
-            resamples=self.settings.resamples,
-            seed=self.settings.seed,
-        )
+    def share(self, numerator: Array, denominator: Array) -> Bounded:
+        """Interval of the sum of the one over the sum of the other, shape ``(n_runs,)`` each."""
+        return partial(share_interval, self.clusters, numerator, denominator)
 
-    def ratio_interval(
-        self, numerator: Array, denominator: Array, confidence: float | None = None
-    ) -> Interval:
-        """That of the sum of the one over the sum of the other, both of shape ``(n_runs,)``."""
-        low, high = ratio_bootstrap(
-            self.rows["seed"].to_numpy(),
-            numerator[:, None],
-            denominator[:, None],
-            confidence=self.settings.confidence if confidence is None else confidence,
-            resamples=self.settings.resamples,
-            seed=self.settings.seed,
-        )
-        return NO_INTERVAL if np.isnan(low[0]) else Interval(float(low[0]), float(high[0]))
+    def median(self, values: Array) -> Bounded:
+        """Interval of the median over runs, shape ``(n_runs,)``."""
+        return partial(median_interval, self.clusters, values)
+
+    def correlation(self, x: Array, y: Array, *, rank: bool = False) -> Bounded:
+        """Interval of the correlation (`rank`: Spearman's) over runs, shape ``(n_runs,)`` each."""
+        return partial(correlation_interval, self.clusters, x, y, rank=rank)
+
+    def headline(
+        self, measured: float, interval_at: Bounded, n: int, p: float | None = None
+    ) -> Headline:
+        """A number of these runs, with its interval at the configured confidence."""
+        interval = interval_at(confidence=self.settings.confidence)
+        return Headline(measured, interval, n, self.seeds, p, interval_at)
+
+
+def _unbounded(*, confidence: float) -> Interval:
+    """That of a number which the data do not bound."""
+    return NO_INTERVAL
 
 
 class Headline(NamedTuple):
@@ -127,12 +145,20 @@ class Headline(NamedTuple):
     ----------
     measured
         NaN if there is nothing to measure.
+    interval
+        At the confidence that belongs to the number.
     n, seeds
         Runs or events measured, and the distinct seeds of the runs.
     p
         One-sided p-value, where one belongs to the number.
-    resolved
-        Whether the seeds are enough for an interval of its confidence.
+    interval_at
+        At any confidence.
+    confidence
+        Of `interval`, where it is not the configured one.
+    p_best, events_needed
+        What could be tested at all, see :class:`Chance`.
+    parts
+        The same number of each depth.
     """
 
     measured: float
@@ -140,7 +166,11 @@ class Headline(NamedTuple):
     n: int
     seeds: int
     p: float | None = None
-    resolved: bool = True
+    interval_at: Bounded = _unbounded
+    confidence: float | None = None
+    p_best: float | None = None
+    events_needed: int | None = None
+    parts: Mapping[int, Headline] = MappingProxyType({})
 
 
 NOTHING = Headline(float("nan"), NO_INTERVAL, 0, 0)
@@ -205,8 +235,7 @@ def median_lead(sample: Sample) -> Headline:
     if events.rows.empty:
         return NOTHING
     lead = np.nan_to_num(events.numbers("first_lead"))
-    interval = events.interval(np.median, lead)
-    return Headline(float(np.median(lead)), interval, len(lead), sample.seeds)
+    return events.headline(float(np.median(lead)), events.median(lead), len(lead))
 
 
 @measure("precision of the combined norm's alarms", "share", held_out=True)
@@ -215,8 +244,7 @@ def precision(sample: Sample) -> Headline:
     hits, judged = sample.numbers("n_hits"), sample.numbers("n_judged")
     if not sample.rows["event"].any() or not judged.any():
         return NOTHING
-    interval = sample.ratio_interval(hits, judged)
-    return Headline(ratio(hits, judged), interval, len(hits), sample.seeds)
+    return sample.headline(ratio(hits, judged), sample.share(hits, judged), len(hits))
 
 
 @measure("recall of the combined norm's alarms", "share", held_out=True)
@@ -225,8 +253,7 @@ def recall(sample: Sample) -> Headline:
     hits, events = sample.numbers("n_hits"), sample.numbers("event")
     if not events.any():
         return NOTHING
-    interval = sample.ratio_interval(hits, events)
-    return Headline(ratio(hits, events), interval, int(events.sum()), sample.seeds)
+    return sample.headline(ratio(hits, events), sample.share(hits, events), int(events.sum()))
 
 
 def spiking(sample: Sample) -> Sample:
@@ -252,7 +279,7 @@ def spike_correlation(sample: Sample) -> Headline:
     measured = pearson(spike, final)
     if np.isnan(measured):
         return NOTHING
-    return Headline(measured, runs.interval(pearson, spike, final), len(spike), runs.seeds)
+    return runs.headline(measured, runs.correlation(spike, final), len(spike))
 
 
 @measure("share of events whose last layer alarms before the first", "share")
@@ -266,8 +293,8 @@ def last_layer_first(sample: Sample) -> Headline:
     if not either.any():
         return NOTHING
     earlier, found = (last > first)[either].astype(np.float64), events.of(either)
-    interval = found.ratio_interval(earlier, np.ones(len(earlier)))
-    return Headline(float(earlier.mean()), interval, len(earlier), found.seeds)
+    interval = found.share(earlier, np.ones(len(earlier)))
+    return found.headline(float(earlier.mean()), interval, len(earlier))
 
 
 @measure("median relative drop of the last layer's effective rank at onset", "share", ranks=True)
@@ -278,52 +305,56 @@ def rank_drop(sample: Sample, rank_measure: str = "effective") -> Headline:
     if events.rows.empty:
         return NOTHING
     drop = events.numbers(column)
-    interval = events.interval(np.median, drop)
-    return Headline(float(np.median(drop)), interval, len(drop), events.seeds)
+    return events.headline(float(np.median(drop)), events.median(drop), len(drop))
 
 
-def excess(sample: Sample, depth: int | None = None, confidence: float | None = None) -> Headline:
-    """Precision minus that of shifted alarms, of one depth (None: all)."""
+def against_chance(sample: Sample, depth: int | None = None) -> tuple[Headline, Chance | None]:
+    """Precision of one depth (None: all), and that of shifted alarms; None without any judged."""
     part = sample if depth is None else sample.of(sample.rows["depth"] == depth)
     chance = sample.chance.get((NULL, depth, "precision"))
     if chance is None:
-        return NOTHING._replace(n=len(part.rows))
+        return NOTHING._replace(n=len(part.rows)), None
     hits, judged = part.numbers("n_hits"), part.numbers("n_judged")
-    interval = part.ratio_interval(hits, judged, confidence).minus(chance.mean)
-    measured = ratio(hits, judged) - chance.mean
-    return Headline(measured, interval, len(part.rows), sample.seeds, chance.p)
+    found = part.headline(ratio(hits, judged), part.share(hits, judged), len(part.rows), chance.p)
+    found = found._replace(p_best=chance.p_best, events_needed=chance.events_needed)
+    return found, chance
 
 
-def excess_by_depth(sample: Sample) -> dict[int, Headline]:
-    """:func:`excess` of each depth with events; nothing measured without a judged alarm."""
-    depths = sorted({int(depth) for depth in sample.events().rows["depth"]})
-    return {depth: excess(sample, depth) for depth in depths}
-
-
-@measure("smallest precision minus chance over the depths with events", "share", held_out=True)
+@measure("smallest precision over the depths with events", "share", held_out=True)
 def every_depth(sample: Sample) -> Headline:
-    """Smallest precision minus chance over the depths with events.
+    """Smallest precision over the depths with events, with that of each depth as its parts.
 
-    Its p-value is the largest of the depths', as every one must be significant (an
-    intersection-union test, which needs no correction). A depth with events and without any
-    judged alarm speaks against the claim, but has no number: then there is no p-value.
+    A depth with events and without any judged alarm has no number.
     """
-    every = excess_by_depth(sample)
-    found = [of for of in every.values() if of.p is not None]
+    depths = sorted({int(depth) for depth in sample.events().rows["depth"]})
+    parts = {depth: against_chance(sample, depth)[0] for depth in depths}
+    found = [of for of in parts.values() if not np.isnan(of.measured)]
     if not found:
         return NOTHING
     worst = min(found, key=lambda of: of.measured)
-    p = max(of.p for of in found if of.p is not None) if len(found) == len(every) else None
-    return worst._replace(n=sum(of.n for of in every.values()), p=p)
+    return worst._replace(n=sum(of.n for of in parts.values()), parts=parts)
 
 
 @measure("precision minus chance", "share", held_out=True)
 def corrected_excess(sample: Sample) -> Headline:
-    """Precision minus chance, with an interval corrected for the family of claims."""
+    """Precision minus that of shifted alarms, at a confidence corrected for the family of claims.
+
+    Its p-value is that of the precision, which is a claim of its own.
+    """
     if not sample.rows["event"].any():
         return NOTHING
-    found = excess(sample, confidence=sample.corrected)
-    if np.isnan(found.measured):
+    found, chance = against_chance(sample)
+    if chance is None:
         return NOTHING
-    # Its p-value is that of the precision, which is a claim of its own.
-    return found._replace(p=None, resolved=resolves(sample.corrected, sample.seeds))
+    expected, share = chance.mean, found.interval_at
+
+    def above_chance(*, confidence: float) -> Interval:
+        return share(confidence=confidence).minus(expected)
+
+    return found._replace(
+        measured=found.measured - expected,
+        interval=above_chance(confidence=sample.corrected),
+        interval_at=above_chance,
+        confidence=sample.corrected,
+        p=None,
+    )

@@ -23,6 +23,7 @@ import pandas as pd
 from grokscope.claims.measures import MEASURES, Headline, Measure
 from grokscope.claims.published import ClaimSet, PublishedClaim
 from grokscope.claims.registry import CLAIMS
+from grokscope.claims.rules import Outcome
 from grokscope.claims.samples import CHOICES, Choice, Samples
 from grokscope.data.tables import from_rows
 from grokscope.data.trace import RANK_MEASURES
@@ -68,7 +69,9 @@ def _row(
     nothing, supports = bool(np.isnan(headline.measured)), None
     if claim is not None and not nothing:
         rule = CLAIMS[claim.id].supports
-        supports = rule and rule(headline, claim.values, samples.analysis.evaluation)
+        assert rule is not None  # a claim about a measure has one
+        outcome = rule(headline, claim.values, samples.analysis.evaluation).outcome
+        supports = {Outcome.HOLDS: True, Outcome.FAILS: False}.get(outcome)
     return {
         "claim": claim and claim.id,
         **dict.fromkeys(CHOICES),

@@ -1,6 +1,8 @@
 """PD1-PD7: four phases over weight decay, data and width.
 
-Input: :class:`grokscope.claims.evidence.Evidence`. Output: one finding per claim.
+Input: :class:`grokscope.claims.evidence.Evidence`. Output: one finding per claim. What was
+published of the runs of one seed is asked of every seed: whether most seeds show it, or whether
+their mean is near the published number.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ import pandas as pd
 
 from grokscope.claims.evidence import Evidence
 from grokscope.claims.registry import Finding, NotTestable, Scale, Values, claim
-from grokscope.core.formatting import number, steps
-from grokscope.evaluate.statistics import NO_INTERVAL, Interval, Rows
+from grokscope.claims.rules import POSITIVE, Condition, Region, majority, near, rule
+from grokscope.core.formatting import number
+from grokscope.evaluate.intervals import mean_interval
 from grokscope.measure.phases import GENERALISING, PHASES
 
 # The published ones; a run that diverged has none of them.
@@ -40,19 +43,32 @@ def _phases(evidence: Evidence, **where: Any) -> pd.DataFrame:
     return rows.reset_index(drop=True)
 
 
-def _per_seed(evidence: Evidence, rows: pd.DataFrame, flags: pd.Series) -> Interval:
-    """Interval of the mean number of flagged runs per seed."""
-    flag, seed = flags.to_numpy(bool), rows["seed"].to_numpy()
-    counts = pd.DataFrame({"seed": np.unique(seed)})
-    number = np.array([flag[seed == value].sum() for value in counts["seed"]], float)
-    return evidence.interval(counts, lambda index: float(number[index].mean()))
+def _by_seed(rows: pd.DataFrame, flags: pd.Series) -> pd.Series:
+    """Flagged runs of each seed, shape ``(n_seeds,)``, indexed by seed."""
+    return flags.groupby(rows["seed"]).sum().astype(float)
 
 
-def _equals(measured: float, interval: Interval, published: float) -> bool:
-    """Whether a count is the published one, or the interval of its mean contains it."""
-    if interval.low is None or interval.high is None:
-        return measured == published
-    return interval.low <= published <= interval.high
+def _most(shown: pd.Series) -> Condition:
+    """That most seeds show what was published; one flag per seed."""
+    return majority(int(shown.sum()), len(shown))
+
+
+def _mean(values: pd.Series, bounds: tuple[float, float], region: Region) -> Condition:
+    """That the mean of one value per seed lies in a region."""
+    return Condition(
+        estimate=float(values.mean()),
+        interval=lambda confidence: mean_interval(
+            values.index.to_numpy(), values.to_numpy(), confidence=confidence, bounds=bounds
+        ),
+        seeds=len(values),
+        region=region,
+    )
+
+
+def _count(rows: pd.DataFrame, flags: pd.Series, published: float, tolerance: float) -> Condition:
+    """That the mean number of flagged runs per seed is near the published one."""
+    most = float(rows.groupby("seed").size().max())
+    return _mean(_by_seed(rows, flags), (0.0, most), near(published, tolerance))
 
 
 def _counts(rows: pd.DataFrame) -> str:
@@ -64,153 +80,181 @@ def _generalises(rows: pd.DataFrame) -> pd.Series:
     return rows["phase"].isin(GENERALISING)
 
 
-@claim("PD1", quantity="generalising runs at fraction 0.5 or less", unit="runs", scale=PHASE_GRID)
+def _means(rows: pd.DataFrame, flags: pd.Series) -> str:
+    """Mean number of flagged runs per seed, in words."""
+    counts = _by_seed(rows, flags)
+    if len(counts) == 1:
+        return f"{counts.iloc[0]:.0f}"
+    return f"{counts.mean():.1f} per seed ({counts.min():.0f} to {counts.max():.0f})"
+
+
+@claim(
+    "PD1",
+    quantity="share of seeds of which no run at fraction 0.5 or less generalises",
+    unit="share",
+    scale=PHASE_GRID,
+)
 def little_data(evidence: Evidence, values: Values) -> Finding:
-    """PD1: no run with fraction <= 0.5 generalises."""
+    """PD1: in most seeds no run with fraction <= 0.5 generalises."""
     rows = _phases(evidence)
     rows = rows[rows["train_fraction"] <= 0.5].reset_index(drop=True)
     if rows.empty:
         raise NotTestable("No run has a train fraction of 0.5 or less.")
     general = _generalises(rows)
-    seeds = rows["seed"].nunique()
     best = rows["final_test_metric"].astype(float).max()
-    return Finding(
-        measured=float(general.sum()) / seeds,
-        interval=_per_seed(evidence, rows, general),
+    none = _by_seed(rows, general) == 0
+    return Finding.of(
+        [_most(none)],
+        evidence.confidence,
         n=len(rows),
-        seeds=seeds,
-        holds=not general.any(),
-        reason=f"{int(general.sum())} of {len(rows)} runs at train fraction 0.5 or less "
-        f"generalise ({_counts(rows)}); the best ends at a test accuracy of {number(best)}.",
+        seeds=len(none),
+        reason=f"In {int(none.sum())} of {len(none)} seeds no run at train fraction 0.5 or less "
+        f"generalises; {int(general.sum())} of all {len(rows)} do ({_counts(rows)}). The best "
+        f"ends at a test accuracy of {number(best)}.",
     )
 
 
-@claim("PD2", quantity="share generalising at fraction 0.9", unit="share", scale=PHASE_GRID)
+@claim(
+    "PD2",
+    quantity="share of seeds of which most runs at fraction 0.9 generalise",
+    unit="share",
+    scale=PHASE_GRID,
+)
 def much_data(evidence: Evidence, values: Values) -> Finding:
-    """PD2: more than half of the runs at fraction 0.9 generalise."""
+    """PD2: in most seeds more than half of the runs at fraction 0.9 generalise."""
     rows = _phases(evidence, train_fraction=[0.9])
-    general = _generalises(rows).to_numpy()
-    return Finding(
-        measured=float(general.mean()),
-        interval=evidence.interval(rows, lambda index: float(general[index].mean())),
+    general = _generalises(rows)
+    most = general.groupby(rows["seed"]).mean() > 0.5
+    return Finding.of(
+        [_most(most)],
+        evidence.confidence,
         n=len(rows),
-        seeds=rows["seed"].nunique(),
-        holds=bool(general.mean() > 0.5),
-        reason=f"{int(general.sum())} of {len(rows)} runs at train fraction 0.9 generalise "
-        f"({_counts(rows)}).",
+        seeds=len(most),
+        reason=f"In {int(most.sum())} of {len(most)} seeds more than half of the runs at train "
+        f"fraction 0.9 generalise; {int(general.sum())} of all {len(rows)} do ({_counts(rows)}).",
     )
 
 
-@claim("PD3", quantity="grokking runs", unit="runs", scale=PHASE_GRID)
+@claim("PD3", quantity="mean number of grokking runs per seed", unit="runs", scale=PHASE_GRID)
 def grokking_runs(evidence: Evidence, values: Values) -> Finding:
-    """PD3: 9 runs of the grid grok, 7 of them at moderate weight decay."""
+    """PD3: about 9 runs of a seed's grid grok, about 7 of them at moderate weight decay."""
     rows = _phases(evidence)
     grok = rows["phase"] == "grokking"
     moderate = grok & rows["weight_decay"].between(0.001, 0.1)
-    seeds = rows["seed"].nunique()
-    measured, inside = float(grok.sum()) / seeds, float(moderate.sum()) / seeds
-    interval = _per_seed(evidence, rows, grok)
-    of_them = _per_seed(evidence, rows, moderate)
-    each = "" if seeds == 1 else f" per seed ({seeds} seeds)"
+    tolerance = values["tolerance"]
+    every = _count(rows, grok, values["grokking"], tolerance)
+    conditions = [every, _count(rows, moderate, values["moderate"], tolerance)]
     return Finding(
-        measured=measured,
-        interval=interval,
+        measured=every.estimate,
+        interval=every.interval(evidence.confidence),
         n=len(rows),
-        seeds=seeds,
-        holds=_equals(measured, interval, values["grokking"])
-        and _equals(inside, of_them, values["moderate"]),
-        reason=f"{steps(measured)} of {len(rows) // seeds} runs{each} grok "
-        f"(published {values['grokking']}), {steps(inside)} of them at weight decay "
-        f"0.001-0.1 (published {values['moderate']}). All runs: {_counts(rows)}.",
+        seeds=every.seeds,
+        ruling=rule(conditions, evidence.confidence),
+        reason=f"Of {len(rows) // every.seeds} runs of a seed grok {_means(rows, grok)} "
+        f"(published {values['grokking']}), at weight decay 0.001-0.1 {_means(rows, moderate)} "
+        f"(published {values['moderate']}). All runs: {_counts(rows)}.",
     )
 
 
-@claim("PD4", quantity="generalising runs at weight decay 0", unit="runs", scale=PHASE_GRID)
+@claim(
+    "PD4",
+    quantity="mean number of generalising runs per seed at weight decay 0",
+    unit="runs",
+    scale=PHASE_GRID,
+)
 def no_decay(evidence: Evidence, values: Values) -> Finding:
-    """PD4: at weight decay 0 two runs grok and one comprehends, all wide and with much data."""
+    """PD4: at weight decay 0 about two runs of a seed grok and one comprehends, all wide and with
+    much data.
+    """
     rows = _phases(evidence, weight_decay=[0.0])
-    seeds = rows["seed"].nunique()
     general = _generalises(rows)
-    number = {phase: rows["phase"] == phase for phase in GENERALISING}
-    as_published = [
-        _equals(float(flags.sum()) / seeds, _per_seed(evidence, rows, flags), values[phase])
-        for phase, flags in number.items()
-    ]
+    of_phase = {phase: rows["phase"] == phase for phase in GENERALISING}
+    tolerance = values["tolerance"]
+    counts = [_count(rows, flags, values[phase], tolerance) for phase, flags in of_phase.items()]
     outside = general & ~((rows["width"] >= 32) & (rows["train_fraction"] >= 0.7))
+    every = _count(rows, general, values["grokking"] + values["comprehension"], 2 * tolerance)
+    as_published = _by_seed(rows, outside) == 0
     return Finding(
-        measured=float(general.sum()) / seeds,
-        interval=_per_seed(evidence, rows, general),
+        measured=every.estimate,
+        interval=every.interval(evidence.confidence),
         n=len(rows),
-        seeds=seeds,
-        holds=all(as_published) and not outside.any(),
-        reason=f"Of {len(rows)} runs at weight decay 0 ({seeds} seed(s)) grok: "
-        f"{int(number['grokking'].sum())} (published {values['grokking']}), comprehend: "
-        f"{int(number['comprehension'].sum())} (published {values['comprehension']}); with h < 32 "
-        f"or a train fraction below 0.7 among these: {int(outside.sum())}.",
+        seeds=every.seeds,
+        ruling=rule([*counts, _most(as_published)], evidence.confidence),
+        reason=f"Of {len(rows) // every.seeds} runs of a seed at weight decay 0 grok: "
+        f"{_means(rows, of_phase['grokking'])} (published {values['grokking']}), comprehend: "
+        f"{_means(rows, of_phase['comprehension'])} (published {values['comprehension']}); "
+        f"with h < 32 or a train fraction below 0.7 among these: {int(outside.sum())}, of "
+        f"{int((~as_published).sum())} of {len(as_published)} seeds.",
     )
 
 
-@claim("PD5", quantity="grokking runs at weight decay 1.0", unit="runs", scale=PHASE_GRID)
+@claim(
+    "PD5",
+    quantity="share of seeds without grokking and with comprehension at weight decay 1.0",
+    unit="share",
+    scale=PHASE_GRID,
+)
 def strong_decay(evidence: Evidence, values: Values) -> Finding:
-    """PD5: at weight decay 1.0 no run groks, and comprehension is at high fraction and width."""
+    """PD5: at weight decay 1.0, in most seeds, no run groks, and comprehension occurs, at high
+    fraction and width only.
+    """
     rows = _phases(evidence, weight_decay=[1.0])
-    seeds = rows["seed"].nunique()
     grok, comprehend = (rows["phase"] == phase for phase in GENERALISING)
     high = (rows["width"] >= 32) & (rows["train_fraction"] >= 0.7)
-    return Finding(
-        measured=float(grok.sum()) / seeds,
-        interval=_per_seed(evidence, rows, grok),
+    without = _by_seed(rows, grok | (comprehend & ~high)) == 0
+    shown = without & (_by_seed(rows, comprehend) > 0)
+    return Finding.of(
+        [_most(shown)],
+        evidence.confidence,
         n=len(rows),
-        seeds=seeds,
-        holds=not grok.any() and bool(comprehend.any()) and not (comprehend & ~high).any(),
-        reason=f"Of {len(rows)} runs at weight decay 1.0 grok: {int(grok.sum())}, comprehend: "
-        f"{int(comprehend.sum())}; with h ≥ 32 and a train fraction of at least 0.7 among the "
-        f"latter: {int((comprehend & high).sum())}. All: {_counts(rows)}.",
+        seeds=len(shown),
+        reason=f"{int(shown.sum())} of {len(shown)} seeds show it. Of {len(rows)} runs at weight "
+        f"decay 1.0 grok: {int(grok.sum())}, comprehend: {int(comprehend.sum())}; with h ≥ 32 and "
+        f"a train fraction of at least 0.7 among the latter: {int((comprehend & high).sum())}. "
+        f"All: {_counts(rows)}.",
     )
 
 
 @claim(
     "PD6",
-    quantity="share generalising at h = 32 and 64 minus that at h = 16",
+    quantity="smaller share generalising at h = 32 or 64, minus that at h = 16",
     unit="share",
     scale=PHASE_GRID,
 )
 def wide_networks(evidence: Evidence, values: Values) -> Finding:
-    """PD6: both wider networks generalise in a larger share of runs than h = 16."""
+    """PD6: of both wider networks a larger share of runs generalises than of h = 16."""
     rows = _phases(evidence, width=[16, 32, 64])
-    general, width = _generalises(rows).to_numpy(float), rows["width"].to_numpy(int)
-    shares = {h: float(general[width == h].mean()) for h in (16, 32, 64) if (width == h).any()}
-    if 16 not in shares or len(shares) < 2:
-        raise NotTestable(f"The widths there are cannot be compared: {sorted(shares)}.")
-
-    def difference(index: Rows) -> float:
-        flags, h = general[index], width[index]
-        return float(flags[h >= 32].mean() - flags[h == 16].mean())
-
-    text = ", ".join(
-        f"{int(general[width == h].sum())} of {int((width == h).sum())} at h = {h}" for h in shares
+    general = _generalises(rows)
+    shares = (
+        rows.assign(general=general.astype(float))
+        .pivot_table("general", "seed", "width", aggfunc="mean")
+        .dropna()
     )
-    return Finding(
-        measured=difference(np.arange(len(rows))),
-        interval=evidence.interval(rows, difference),
+    if 16 not in shares or shares.shape[1] < 2 or shares.empty:
+        found = sorted(rows["width"].unique())
+        raise NotTestable(f"The widths there are cannot be compared: {found}.")
+    total = rows.assign(general=general).groupby("width")["general"].agg(["sum", "size"])
+    text = ", ".join(f"{n} of {size} at h = {h}" for h, n, size in total.itertuples())
+    return Finding.of(
+        [_mean(shares[h] - shares[16], (-1.0, 1.0), POSITIVE) for h in shares.columns if h != 16],
+        evidence.confidence,
         n=len(rows),
-        seeds=rows["seed"].nunique(),
-        holds=all(share > shares[16] for h, share in shares.items() if h != 16),
+        seeds=len(shares),
         reason=f"Runs that generalise: {text}.",
     )
 
 
-@claim("PD7", quantity="phases that occur", unit="phases", scale=PHASE_GRID)
+@claim("PD7", quantity="share of seeds with all four phases", unit="share", scale=PHASE_GRID)
 def all_phases(evidence: Evidence, values: Values) -> Finding:
-    """PD7: all four phases occur."""
+    """PD7: all four phases occur among the runs of most seeds."""
     rows = _phases(evidence)
-    measured = float(len(set(rows["phase"]) & set(FOUR)))
-    return Finding(
-        measured=measured,
-        interval=NO_INTERVAL,
+    phases = rows[rows["phase"].isin(FOUR)].groupby("seed")["phase"].nunique()
+    shown = phases.reindex(rows["seed"].unique(), fill_value=0) == len(FOUR)
+    return Finding.of(
+        [_most(shown)],
+        evidence.confidence,
         n=len(rows),
-        seeds=rows["seed"].nunique(),
-        holds=measured == len(FOUR),
-        reason=f"Of the four phases {measured:.0f} occur: {_counts(rows)}. There is no interval: "
-        "resampled runs can only have fewer kinds.",
+        seeds=len(shown),
+        reason=f"All four phases occur in {int(shown.sum())} of {len(shown)} seeds; of all runs: "
+        f"{_counts(rows)}.",
     )

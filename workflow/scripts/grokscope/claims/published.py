@@ -25,16 +25,17 @@ class PublishedClaim:
 
     Attributes
     ----------
-    statement, published, weakness
-        Printed: the claim, its numbers, and what weakens it.
+    statement, published, rule, weakness
+        Printed: the claim, its numbers, by what rule it is judged, and what weakens it.
     values
-        The published numbers that verdicts compare with.
+        The published numbers that verdicts compare with, and the tolerances of the rule.
     """
 
     id: str
     statement: str
     published: str
     values: Mapping[str, Any]
+    rule: str
     weakness: str
 
 

@@ -14,7 +14,7 @@ and reason are all of the runs that :meth:`Scale.select` gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -25,12 +25,11 @@ import pandas as pd
 from grokscope.claims.evidence import Evidence
 from grokscope.claims.measures import Headline
 from grokscope.claims.rows import groups
+from grokscope.claims.rules import Condition, Ruling, rule
+from grokscope.evaluate.intervals import Interval
 from grokscope.evaluate.matching import Booleans
-from grokscope.evaluate.statistics import Interval
 from grokscope.runs.settings import EvaluationSettings
 
-HOLDS, FAILS, NOT_TESTABLE = "holds", "fails", "not testable at this scale"
-VERDICTS = (HOLDS, FAILS, NOT_TESTABLE)
 # What a published cell is named by, within a task.
 CELL = ("depth", "train_fraction", "weight_decay", "width")
 
@@ -45,17 +44,38 @@ class NotTestable(Exception):
 class Finding:
     """What a claim's function found.
 
-    `p` is the one-sided p-value against the claim's null; None where none is defined.
+    Attributes
+    ----------
+    n, seeds
+        Runs or events measured, and the distinct seeds of the runs.
+    ruling
+        What its rule says of the runs at hand, whether or not they are those of the claim.
+    p
+        One-sided p-value against the claim's null; None where none is defined.
     """
 
     measured: float
     interval: Interval
     n: int
     seeds: int
-    holds: bool
+    ruling: Ruling
     reason: str
-    testable: bool = True
     p: float | None = None
+
+    @classmethod
+    def of(
+        cls, conditions: Sequence[Condition], confidence: float, *, n: int, seeds: int, reason: str
+    ) -> Finding:
+        """Of a claim that all conditions are met; its number is that of the weakest one."""
+        weakest = min(conditions, key=Condition.room)
+        return cls(
+            measured=weakest.estimate,
+            interval=weakest.interval(confidence),
+            n=n,
+            seeds=seeds,
+            ruling=rule(conditions, confidence),
+            reason=reason,
+        )
 
 
 @dataclass(frozen=True)
@@ -150,8 +170,8 @@ class Scale:
 
 
 Judge = Callable[[Evidence, Values], Finding]
-# Whether a headline number supports a claim with these published values; None: nobody can tell.
-Rule = Callable[[Headline, Values, EvaluationSettings], bool | None]
+# What a headline number says of a claim with these published values.
+Rule = Callable[[Headline, Values, EvaluationSettings], Ruling]
 
 
 @dataclass(frozen=True)
