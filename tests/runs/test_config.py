@@ -125,7 +125,7 @@ def test_a_mistake_is_named(path, value, message):
 def test_a_fraction_without_test_sample():
     config = changed("studies.gai.samples", 2)
     config["studies"]["gai"]["grids"] = [
-        dict(DEFAULT["studies"]["gai"]["grids"][2], train_fractions=[0.4, 0.5])
+        dict(DEFAULT["studies"]["gai"]["grids"][-1], train_fractions=[0.4, 0.5])
     ]
     with pytest.raises(ConfigError, match="0.4 leaves no training sample of the 2 of cubic"):
         check_config(config)

@@ -61,17 +61,28 @@ def test_decimals_have_one_notation(value, text):
     assert decimal_string(value) == text
 
 
-def test_default_grid_is_the_published_one():
+def test_the_default_grid_has_the_published_cells_and_seeds_that_can_decide():
     specs = expand_runs(check_config(DEFAULT))
-    count = {}
-    for key in specs:
-        count[key.study] = count.get(key.study, 0) + 1
-    assert count["lead_lag"] == 2 * 3 + 2 * 3
-    assert count["phase_diagram"] == 5 * 4 * 3
-    assert count["gai"] >= 3 * 5 * 3
-    lead_lag = [spec for spec in specs.values() if spec.study == "lead_lag"]
-    assert {(s.seed, s.steps) for s in lead_lag} == {(42, 3000), (123, 2000), (7, 2000)}
-    assert len(panels(specs)) == 2 + 15 + 1
+    cells = {}
+    for spec in specs.values():
+        cells.setdefault((spec.study, spec.key.cell), []).append(spec.seed)
+    of_study = {}
+    for (study, _), seeds in cells.items():
+        of_study.setdefault(study, []).append(seeds)
+    lead_lag, gai, diagram = (of_study[name] for name in ("lead_lag", "gai", "phase_diagram"))
+    assert len(lead_lag) == 2 * 3
+    assert len(diagram) == 5 * 4 * 3
+    published = {42, 123, 7}, {42}
+    for of_cells, seeds in zip((lead_lag, diagram), published, strict=True):
+        assert {len(found) for found in of_cells} == {6}
+        assert all(seeds <= set(found) for found in of_cells)
+    assert {s.steps for s in specs.values() if s.study == "lead_lag"} == {3000}
+    assert {spec.depth for spec in specs.values() if spec.study == "gai"} == {2, 3, 4, 6, 8}
+    # Every run of a classification task that is judged has a seed of its own.
+    judged = [s.seed for s in specs.values() if s.study == "gai" and s.task != "cubic_regression"]
+    judged = [seed for seed in judged if seed not in (0, 22)]
+    assert len(judged) == len(set(judged)) == 21
+    assert sorted(len(found) for found in gai)[-3:] == [7, 7, 7]
 
 
 def test_paper_grid_has_1500_gai_runs_of_50000_steps():
@@ -115,7 +126,7 @@ def test_data_and_init_seeds_are_separate():
     config = check_config(changed(data_seed=5))
     specs = [s for s in expand_runs(config).values() if s.study == "gai"]
     assert {s.data_seed for s in specs} == {5}
-    assert {s.init_seed for s in specs} == {0, 1, 2}
+    assert {s.init_seed for s in specs} == set(range(25))
 
 
 def test_a_varied_setting_is_part_of_key_and_path():
@@ -164,7 +175,7 @@ def test_plan_gives_what_wildcards_name():
     with pytest.raises(KeyError, match="seed=999"):
         plan.run_of(wildcards | {"seed": "999"})
     panel = {"study": "gai", "task": key.task, "depth": "2"}
-    assert len(json.loads(plan.specs_json(plan.panel_of(panel)))) == 3
+    assert len(json.loads(plan.specs_json(plan.panel_of(panel)))) == 7
     assert replace(plan.specs[key], seed=999).key not in plan.specs
 
 
