@@ -149,6 +149,16 @@ def markdown(table: Table) -> str:
     return f"{table.caption}\n\n{text}" if table.caption else text
 
 
+def write_section(path: Path, name: str, text: str) -> None:
+    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->`` in a page of docs."""
+    page = path.read_text("utf-8")
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if page.count(start) != 1 or page.count(end) != 1:
+        raise ValueError(f"{path.name} needs one {start} and one {end}")
+    before, after = page.split(start)[0], page.split(end)[1]
+    path.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
+
+
 def save(report: Report, options: Options) -> Path:
     """Write the raw numbers, then the whole results page; the path of the numbers."""
     RAW.mkdir(exist_ok=True)

@@ -84,7 +84,6 @@ def small_values() -> dict[str, Any]:
                 "horizons": [40, 100],
                 "primary_horizon": 100,
                 "surrogates": 19,
-                "resamples": 100,
             },
             "transitions": {"savgol_window": 21, "replication_steps": 300},
         },

@@ -32,7 +32,7 @@ SET_OF = {claim.id: name for name, claims in PUBLISHED.items() for claim in clai
 
 
 def settings(**evaluation: Any) -> Analysis:
-    given = {"lead_window": [200, 400], "resamples": 500, "surrogates": 199}
+    given = {"lead_window": [200, 400], "surrogates": 199}
     return default_analysis(
         evaluation=given | {"development_seeds": []} | evaluation,
         phases={"threshold": 0.95, "gap": 200},

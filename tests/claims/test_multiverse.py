@@ -41,7 +41,6 @@ def settings(**sections):
             "primary_horizon": 1000,
             "development_seeds": [0],
             "surrogates": 99,
-            "resamples": 100,
         },
     }
     return default_analysis(**{name: of | sections.get(name, {}) for name, of in given.items()})

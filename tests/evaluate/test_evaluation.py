@@ -30,7 +30,6 @@ EVALUATION: dict[str, Any] = {
     "development_seeds": [0, 1, 2, 3],
     "surrogates": 199,
     "confidence": 0.95,
-    "resamples": 200,
     "seed": 0,
 }
 Score = Callable[[Mapping[str, Any], np.ndarray], np.ndarray]

@@ -25,6 +25,8 @@ Floats = npt.NDArray[np.float64]
 PSEUDO_CLUSTERS = 0.25
 # Kurtosis beyond the normal that means are prepared for: their variance is known the less well.
 KURTOSIS = 1.0
+# Relative; what is nearer than this is equal.
+ROUNDING = 1e-12
 
 
 class Interval(NamedTuple):
@@ -147,13 +149,20 @@ def mean_interval(
         far they would otherwise scatter is then not known.
     """
     member = _members(clusters)
-    means = (member @ np.asarray(values, np.float64))[:, None] / member.sum(axis=1, keepdims=True)
-    if bounds is None:
-        return _students(means, confidence).one()
-    low, high = bounds
-    way = np.clip((means - low) / (high - low), 0, 1)  # the ends up to rounding
-    ends = _shares(way, np.ones_like(means), confidence).one()
-    return Interval(*(None if end is None else low + (high - low) * end for end in ends))
+    means, k = member @ np.asarray(values, np.float64) / member.sum(axis=1), len(member)
+    if k < 2:
+        return NO_INTERVAL
+    if bounds is not None:
+        low, high = bounds
+        way = np.clip((means - low) / (high - low), 0, 1)[:, None]  # the ends up to rounding
+        ends = _shares(way, np.ones_like(way), confidence).one()
+        return Interval(*(None if end is None else low + (high - low) * end for end in ends))
+    if np.ptp(means) == 0:
+        return NO_INTERVAL
+    # A variance with these degrees of freedom varies as that of k such clusters does.
+    freedom = 2 / (2 / (k - 1) + KURTOSIS / k)
+    half = special.stdtrit(freedom, (1 + confidence) / 2) * means.std(ddof=1) / np.sqrt(k)
+    return Interval(float(means.mean() - half), float(means.mean() + half))
 
 
 def median_interval(clusters: Labels, values: npt.ArrayLike, *, confidence: float) -> Interval:
@@ -214,8 +223,8 @@ def correlation_interval(
     Returns
     -------
     Interval
-        None with fewer than four clusters, or where some cluster's absence leaves a constant or
-        a perfectly correlated rest.
+        None with fewer than four clusters, or where some cluster's absence leaves a constant
+        side, a perfect correlation, or the same as every other's.
 
     References
     ----------
@@ -224,13 +233,26 @@ def correlation_interval(
     one, other = (np.asarray(of, np.float64) for of in (x, y))
     if rank:
         one, other = stats.rankdata(one), stats.rankdata(other)
-    return _correlations(clusters, one[:, None], other[:, None], confidence).one()
+    member = _members(clusters)
+    k = len(member)
+    if k < 4:
+        return NO_INTERVAL
+    one, other = one - one.mean(), other - other.mean()
+    products = [np.ones_like(one), one, other, one * one, other * other, one * other]
+    sums = member @ np.stack(products, axis=1)
+    z, without = _fishers_z(sums.sum(axis=0)), _fishers_z(sums.sum(axis=0) - sums)
+    if not np.isfinite(without).all() or np.ptp(without) == 0:
+        return NO_INTERVAL
+    spread = (k - 1) / k * np.sum((without - without.mean()) ** 2)
+    half = special.stdtrit(k - 1, (1 + confidence) / 2) * np.sqrt(spread)
+    return Interval(float(np.tanh(z - half)), float(np.tanh(z + half)))
 
 
 def _members(clusters: Labels) -> Floats:
     """Which rows are of which cluster, as 0 and 1, shape ``(k, n_rows)``."""
     labels, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    return (codes == np.arange(len(labels))[:, None]).astype(np.float64)
+    member: Floats = (codes == np.arange(len(labels))[:, None]).astype(np.float64)
+    return member
 
 
 def _clopper_pearson(share: Floats, n: Floats, confidence: float) -> Intervals:
@@ -257,8 +279,8 @@ def _shares(top: Floats, bottom: Floats, confidence: float) -> Intervals:
     squares = (residuals**2).sum(axis=0) + pseudo * size * (share**2 + (1 - share) ** 2)
     variance = squares / total**2
     tail = (1 - confidence) / 2
-    narrow = stats.norm.ppf(tail) / stats.t.ppf(tail, kish - 1)
-    effective = np.maximum(share * (1 - share) / variance * narrow**2, kish)
+    narrow = special.ndtri(tail) / special.stdtrit(kish - 1, tail)
+    effective = np.fmax(share * (1 - share) / variance * narrow**2, kish)
     single = ((bottom <= 1) & ((top == 0) | (top == bottom))).all(axis=0)
     found = _clopper_pearson(
         top.sum(axis=0) / units, np.where(single, units, effective), confidence
@@ -268,38 +290,16 @@ def _shares(top: Floats, bottom: Floats, confidence: float) -> Intervals:
     return Intervals(*ends)
 
 
-def _students(means: Floats, confidence: float) -> Intervals:
-    """Student's intervals of the mean of clusters' means, shape ``(k, n)``."""
-    k, n = means.shape
-    if k < 2:
-        return Intervals(*np.full((2, n), np.nan))
-    # A variance with these degrees of freedom varies as that of k such clusters does.
-    freedom = 2 / (2 / (k - 1) + KURTOSIS / k)
-    half = stats.t.ppf((1 + confidence) / 2, freedom) * means.std(axis=0, ddof=1) / np.sqrt(k)
-    half[np.ptp(means, axis=0) == 0] = np.nan
-    return Intervals(means.mean(axis=0) - half, means.mean(axis=0) + half)
+def _fishers_z(sums: Floats) -> Floats:
+    """Fisher's z of Pearson's r from the sums of 1, x, y, xx, yy and xy, shape ``(..., 6)``.
 
-
-def _correlations(clusters: Labels, x: Floats, y: Floats, confidence: float) -> Intervals:
-    """:func:`correlation_interval` of many pairs, shape ``(n_rows, n)``."""
-    member = _members(clusters)
-    k = len(member)
-    if k < 4:
-        return Intervals(*np.full((2, x.shape[1]), np.nan))
-    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    parts = [member @ of for of in (np.ones_like(x), x, y, x * x, y * y, x * y)]
+    NaN for a constant side, up to rounding, and infinite for a perfect correlation.
+    """
+    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    spread = [n * of - square**2 for of, square in ((xx, x), (yy, y))]
+    constant = (spread[0] <= ROUNDING * n * xx) | (spread[1] <= ROUNDING * n * yy)
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = _fishers_z(*(of.sum(axis=0) for of in parts))
-        without = _fishers_z(*(of.sum(axis=0) - of for of in parts))
-        spread = (k - 1) / k * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
-        half = stats.t.ppf((1 + confidence) / 2, k - 1) * np.sqrt(spread)
-        low, high = np.tanh(z - half), np.tanh(z + half)
-    undefined = ~np.isfinite(half) | (half == 0)
-    return Intervals(np.where(undefined, np.nan, low), np.where(undefined, np.nan, high))
-
-
-def _fishers_z(n: Floats, x: Floats, y: Floats, xx: Floats, yy: Floats, xy: Floats) -> Floats:
-    """Fisher's z of Pearson's r, from sums over rows."""
-    r = (n * xy - x * y) / np.sqrt((n * xx - x**2) * (n * yy - y**2))
-    z: Floats = np.arctanh(np.clip(r, -1, 1))
+        r = (n * xy - x * y) / np.sqrt(spread[0] * spread[1])
+        perfect = np.abs(r) > 1 - ROUNDING
+        z: Floats = np.arctanh(np.where(constant, np.nan, np.where(perfect, np.sign(r), r)))
     return z

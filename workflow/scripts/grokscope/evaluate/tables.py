@@ -17,9 +17,10 @@ import pandas as pd
 from grokscope.data.tables import empty, from_rows
 from grokscope.evaluate import nulls
 from grokscope.evaluate.curves import Signal, Warnings, area, constant_areas, curve
+from grokscope.evaluate.intervals import share_intervals
 from grokscope.evaluate.matching import AtRisk, Booleans, Cohort, Integers, ratios
 from grokscope.evaluate.nulls import Task
-from grokscope.evaluate.statistics import kaplan_meier_median, ratio_bootstrap
+from grokscope.evaluate.statistics import kaplan_meier_median
 from grokscope.evaluate.study import Scope, Study
 from grokscope.evaluate.thresholds import CONSTANT_TIME, Policy, Subject, policies, references
 from grokscope.measure.detectors.registry import COMBINED, DETECTORS, GAI, Detector
@@ -48,16 +49,11 @@ def evaluation_rows(
     events = np.broadcast_to(cohort.event[:, None], hits.shape).astype(np.int64)
     numerator = np.concatenate([hits, hits, 2 * hits], axis=1)
     denominator = np.concatenate([judged, events, judged + events], axis=1)
-    settings = study.analysis.evaluation
+    confidence = study.analysis.evaluation.confidence
     for scope in scopes:
         here = np.flatnonzero(scope.member)
-        intervals = ratio_bootstrap(
-            cohort.seed[here],
-            numerator[here],
-            denominator[here],
-            confidence=settings.confidence,
-            resamples=settings.resamples,
-            seed=settings.seed,
+        intervals = share_intervals(
+            cohort.seed[here], numerator[here], denominator[here], confidence=confidence
         )
         low, high = (ends.reshape(3, len(policy.tasks)) for ends in intervals)
         n_events = int(cohort.event[here].sum())

@@ -125,7 +125,6 @@ class EvaluationSettings:
     development_seeds: tuple[int, ...]
     surrogates: int
     confidence: float
-    resamples: int
     seed: int
 
     @property
