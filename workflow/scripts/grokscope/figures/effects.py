@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
+from grokscope.evaluate.intervals import share_interval
 from grokscope.figures import layout, style
 from grokscope.figures.palette import colour
 from grokscope.figures.parts.maps import over_all
@@ -26,16 +27,18 @@ PANELS_A_ROW = 3
 def effect_panel(
     axes: Axes, groups: Mapping[Any, pd.DataFrame], labels: Sequence[str], confidence: float
 ) -> None:
-    """Share of runs that generalise at each value of one parameter, with Wilson intervals."""
+    """Share of runs that generalise at each value of one parameter, with intervals over seeds."""
     for place, runs in enumerate(groups.values()):
-        hits = int(runs["phase"].isin(GENERALISING).sum())
-        interval = binomtest(hits, len(runs)).proportion_ci(confidence, method="wilson")
-        share = hits / len(runs)
-        axes.plot([place, place], [interval.low, interval.high], color="#777777", linewidth=1.6)
+        generalises = runs["phase"].isin(GENERALISING).to_numpy(float)
+        every = np.ones(len(runs))
+        low, high = share_interval(runs["seed"], generalises, every, confidence=confidence)
+        hits, share = int(generalises.sum()), float(generalises.mean())
+        if low is not None:
+            axes.plot([place, place], [low, high], color="#777777", linewidth=1.6)
         axes.plot(place, share, "o", color=colour("phase", "grokking"), markersize=6)
         axes.annotate(
             f"{hits}/{len(runs)}",
-            (place, interval.high),
+            (place, share if high is None else high),
             xytext=(0, 3),
             textcoords="offset points",
             ha="center",
@@ -108,8 +111,8 @@ def effects(phases: pd.DataFrame, confidence: float) -> Figure:
     for axes in grid[:, 0]:
         axes.set_ylabel("share of runs that generalise")
     note = (
-        f"Numbers: runs that grok or comprehend / all runs. Lines: {confidence:.0%} Wilson "
-        "intervals; runs at one value differ in all other parameters."
+        f"Numbers: runs that grok or comprehend / all runs. Lines: {confidence:.0%} intervals "
+        "over seeds (none with one seed); runs at one value differ in all other parameters."
     )
     style.legend_below(figure, [], " ".join([note, *filter(None, notes)]))
     return figure
