@@ -10,6 +10,7 @@ import pytest
 from grokscope.evaluate import alarms
 from grokscope.evaluate.alarms import evaluate_alarms
 from grokscope.evaluate.matching import Cohort, alarms_of, score_alarms
+from grokscope.evaluate.nulls import MOVED
 
 ONSETS = [1000.0, 1400.0, np.nan]
 
@@ -29,17 +30,23 @@ def test_scores_are_those_of_matching(rule: str) -> None:
         [of.item() for of in expected], nan_ok=True
     )
     assert (found.n_events, found.n_alarms) == (2, 5)
-    assert len(found.chance) == 9 and set(found.chance["null_model"]) == set(alarms.MODELS)
+    assert len(found.chance) == 9 and set(found.chance["null_model"]) == set(MOVED)
 
 
 def test_chance_of_shifted_alarms_is_the_share_of_places_that_hit() -> None:
-    """Alarms from step 100 on at 1900 places, of which 201 hit."""
+    """Alarms from step 100 on, before the onset at 900 places, of which 201 hit.
+
+    The length of the runs is nothing to it. The alarms are those of a perfect detector.
+    """
     found = evaluate_alarms(
-        [[700]] * 40, [1000.0] * 40, [1999] * 40, (200, 400), first=100, surrogates=200
+        [[700]] * 40, [1000.0] * 40, [1999] * 40, (200, 400), first=100, surrogates=400
     )
     rows = found.chance.set_index(["score", "null_model"])
-    assert rows.loc[("recall", "shifted"), "null_mean"] == pytest.approx(201 / 1900, abs=0.01)
-    assert rows.loc[("recall", "random"), "null_mean"] > 201 / 1900
+    assert rows.loc[("recall", "shifted"), "null_mean"] == pytest.approx(201 / 900, abs=0.01)
+    # At least one of the 40 alarms in one of the 201 of 36,000 places before an event.
+    hit = 1 - (1 - 201 / 36_000) ** 40
+    assert rows.loc[("recall", "random"), "null_mean"] == pytest.approx(hit, abs=0.01)
+    assert (rows["p"] == rows["p_best"]).all()
     assert rows.loc[("recall", "swapped"), "p"] == 1  # all runs are alike
 
 

@@ -20,9 +20,10 @@ import pandas as pd
 from grokscope.claims.measures import NULL, Chance, Measure, Sample
 from grokscope.data.trace import RANK_MEASURES
 from grokscope.evaluate import nulls
+from grokscope.evaluate.chance_table import chance_rows
 from grokscope.evaluate.matching import AtRisk, alarms_of, floats
 from grokscope.evaluate.study import Study, first_steps
-from grokscope.evaluate.tables import chance_rows, within
+from grokscope.evaluate.tables import within
 from grokscope.evaluate.thresholds import Policy, Subject
 from grokscope.measure.detectors.registry import COMBINED, GAI
 from grokscope.measure.variants import configured, parse_steps
@@ -97,7 +98,9 @@ def outcomes(
     )
     pooled = [of for of in within(study.scopes, study.held_out) if of.task is None]
     chance = {
-        (row["null_model"], row["depth"], row["score"]): Chance(row["null_mean"], row["p"])
+        (row["null_model"], row["depth"], row["score"]): Chance(
+            row["null_mean"], row["p"], row["p_best"], row["events_needed"]
+        )
         for row in chance_rows(study, policy, study.held_out, pooled, tuple(models))
         if row["p"] is not None
     }

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from grokscope.evaluate import nulls
+from grokscope.evaluate import chance, nulls
 from grokscope.evaluate.matching import AtRisk, Cohort, Window, alarms_of, ratios
-
-# The null models that need no development runs.
-MODELS = ("random", "shifted", "swapped")
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,9 @@ class AlarmScores:
     chance
         One row per score and null model: ``score``, ``null_model``, ``observed``, ``surrogates``
         (those in which the score is defined), ``null_mean``, ``null_low``, ``null_high`` (2.5%
-        and 97.5% quantiles) and ``p``, one-sided; null where undefined.
+        and 97.5% quantiles) and ``p``, one-sided; ``p_best``, the p of a perfect detector on the
+        same events, and ``events_needed``, about how many of them bring that below `alpha`. Null
+        where undefined. Where ``p_best`` is not below `alpha`, nothing follows from a large p.
     """
 
     n_events: int
@@ -59,6 +59,7 @@ def evaluate_alarms(
     seed: int = 0,
     cell: ArrayLike | None = None,
     first: ArrayLike = 0,
+    alpha: float = 0.05,
 ) -> AlarmScores:
     """Evaluate alarms against onsets.
 
@@ -82,6 +83,8 @@ def evaluate_alarms(
         are of one cell. Shape ``(n_runs,)``.
     first
         First step at which an alarm was possible: one number, or one of each run.
+    alpha
+        Level that ``events_needed`` is about.
 
     Returns
     -------
@@ -123,22 +126,22 @@ def evaluate_alarms(
         raise ValueError(f"run {run} alarms at step {step}, before its first, {grid.first[run]}")
     fired = AtRisk(raised, cohort)
     task, everyone = (rule, window), np.ones((1, n), bool)
-    observed = nulls.count(fired, [task], everyone)
+    observed = chance.count(fired, [task], everyone)
+    perfect = chance.perfect_counts(cohort, grid, [task], everyone)
     n_events = np.array([cohort.event.sum()])
     rows = []
-    for model in MODELS:
-        rng = nulls.model_stream(seed, rule, window, model=model)
-        made = nulls.null_counts(
-            model,
-            raised,
-            cohort,
-            grid,
-            tasks=[task],
-            scopes=everyone,
-            draws=surrogates,
-            rng=rng,
-        )
-        for row in nulls.compare_counts(observed, made, n_events):
+    for model in nulls.MOVED:
+        asked: dict[str, Any] = {"tasks": [task], "scopes": everyone, "draws": surrogates}
+        asked["rng"] = nulls.model_stream(seed, rule, window, model=model)
+        hits = chance.null_hits(model, raised, cohort, grid, **asked)
+        under = chance.perfect_null_hits(model, cohort, grid, **asked)
+        for row in chance.compare_counts(
+            observed,
+            chance.Counts(hits, observed.judged),
+            n_events,
+            best=(perfect, chance.Counts(under, perfect.judged)),
+            alpha=alpha,
+        ):
             rows.append({"score": row["score"], "null_model": model} | row)
     counts = observed.hits.item(), observed.judged.item()
     scores = ratios(*counts, n_events[0])

@@ -14,9 +14,8 @@ half [1]_. Where no score is known M is below every level.
 Null models as in :mod:`grokscope.evaluate.nulls`, for the value that M has at the event:
 ``random`` a random step at risk of its panel, from the first full window on; ``shifted`` that of
 its own run when the scores from warm-up to the event are shifted circularly by a random offset;
-``swapped`` the same step of a random seed of its cell, of those that reach it (itself included);
-``constant_time`` the score ``t - tau`` of the constant-time predictor, tau from resampled
-development onsets.
+``swapped`` the same step in the run whose record it is given; ``constant_time`` the score
+``t - tau`` of the constant-time predictor, tau from resampled development onsets.
 
 References
 ----------
@@ -35,8 +34,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
+from grokscope.evaluate.chance import TAILS
 from grokscope.evaluate.matching import Booleans, Cohort, Floats, Integers, Window, checked_window
-from grokscope.evaluate.nulls import TAILS, Grid, draw_blocks
+from grokscope.evaluate.nulls import MOVED, Grid, draw_blocks, swaps
 
 # Points of a curve, both ends included.
 POINTS = 200
@@ -92,6 +92,28 @@ def look_back(scores: ArrayLike, nearest: int, farthest: int) -> Floats:
     return largest[: len(known)]
 
 
+def perfect_signal(signal: Signal, window: Window) -> Signal:
+    """Scores known where those of a signal are, that rise only right before each event.
+
+    That is, at the shortest lead of the window: M is largest at the event, and nowhere at risk.
+    """
+    nearest, _ = in_blocks(window, signal.resolution)
+    cohort, scores = signal.cohort, []
+    for run, (of_run, first) in enumerate(zip(signal.scores, signal.grid.first, strict=True)):
+        planted = np.where(np.arange(len(of_run)) < first, np.nan, 0.0)
+        if cohort.event[run] and cohort.onset[run] // signal.resolution - nearest >= first:
+            planted[int(cohort.onset[run] // signal.resolution) - nearest] = 1.0
+        scores.append(planted)
+    return Signal(cohort, scores, signal.resolution)
+
+
+def in_blocks(window: Window, resolution: int) -> tuple[int, int]:
+    """Nearest and farthest block of a window in steps, at least one block back."""
+    shortest, horizon = checked_window(window)
+    nearest = max(1, -(-shortest // resolution))
+    return nearest, max(nearest, horizon // resolution)
+
+
 class Warnings:
     """M of all blocks of a signal, and of its events.
 
@@ -105,12 +127,9 @@ class Warnings:
     """
 
     def __init__(self, signal: Signal, window: Window) -> None:
-        shortest, horizon = checked_window(window)
         step = signal.resolution
-        nearest = max(1, -(-shortest // step))
         self.signal, self.cohort = signal, signal.cohort
-        farthest = max(nearest, horizon // step)
-        self.window = (nearest, farthest)
+        self.window = nearest, farthest = in_blocks(window, step)
         by_run = [look_back(of_run, nearest, farthest) for of_run in signal.scores]
         self.size = np.array([len(of_run) for of_run in by_run], np.int64)
         self.start = np.cumsum(self.size) - self.size
@@ -135,13 +154,16 @@ class Warnings:
 
         Shape ``(draws, n_events)``.
         """
-        of_event = {"shifted": self._rotated, "swapped": self._of_donors}
-        if model in of_event:
+        if model not in MOVED:
+            raise ValueError(f"null model is {model!r}; one of {', '.join(MOVED)}")
+        if model == "swapped":
+            giver = swaps(self.cohort, draws, rng)[:, self.events]
+            given: Floats = self.values[self.start[giver] + self.onset]
+            return given
+        if model == "shifted":
             pairs = zip(self.events.tolist(), self.onset.tolist(), strict=True)
-            columns = [rng.choice(of_event[model](*pair), draws) for pair in pairs]
+            columns = [rng.choice(self._rotated(*pair), draws) for pair in pairs]
             return np.stack(columns, 1) if columns else np.empty((draws, 0))
-        if model != "random":
-            raise ValueError(f"null model is {model!r}; one of random, shifted, swapped")
         panel = self.cohort.panel
         total = np.bincount(panel, np.maximum(self.risk - self.warm, 0))
         asked = np.flatnonzero(total[panel[self.events]] > 0)
@@ -164,16 +186,6 @@ class Warnings:
         nearest, farthest = self.window
         turns = np.tile(known, 1 - (-farthest // len(known)))
         return look_back(turns, nearest, farthest)[-len(known) :]
-
-    def _of_donors(self, run: int, onset: int) -> Floats:
-        """M at the step of the event in each run of the cell that reaches it.
-
-        The run itself is one of them: with two seeds, the other one alone would be no
-        distribution, and any difference to it a small p-value.
-        """
-        donor = (self.cohort.cell == self.cohort.cell[run]) & (self.size > onset)
-        offered: Floats = self.values[self.start[donor] + onset]
-        return offered
 
 
 def area(at_events: Floats, at_risk: Floats) -> Floats:

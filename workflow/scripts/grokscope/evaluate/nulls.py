@@ -1,19 +1,20 @@
-"""Chance: what alarms that know less would score.
+"""Null models: alarms that know less.
 
 Input: the alarms of a detector and their cohort (:mod:`grokscope.evaluate.matching`). Output:
-surrogate alarms by four null models, and the rows of the table ``chance``: a score beside its
-distribution over surrogates.
+surrogate alarms by four null models; :mod:`grokscope.evaluate.chance` sets scores against them.
 
 ``random``
     As many alarms at risk as the panel has, at random steps at risk of its runs, after warm-up.
     To beat it: the alarms know something.
 ``shifted``
-    Each run's own alarms, shifted circularly by one random offset between its warm-up and its
-    end. To beat it: the alarms know when in a run, not only in which.
+    Each run's own alarms at risk, shifted circularly by one random offset between its warm-up
+    and the end of its risk. To beat it: the alarms know when in a run, not only in which. Beyond
+    the onset nothing is at risk: alarms moved there could not hit, and alarms from there say
+    nothing about a warning.
 ``swapped``
-    The alarms of each run given to another seed of its cell, cut at that run's end. To beat it:
-    the alarms know this run, not only the cell's typical course. A cell with one seed keeps its
-    own alarms and can beat nothing.
+    The alarms of each run given to a run of its cell, itself included, that was not observed
+    for longer (:func:`swaps`). To beat it: the alarms know this run, not only the cell's typical
+    course. A cell with one seed keeps its own alarms and can beat nothing.
 ``constant_time``
     One alarm per run at a constant time of its cell: the median of a bootstrap resample of the
     onsets of the development seeds, less half the window. To beat it: as ``swapped``.
@@ -23,7 +24,7 @@ Surrogates are seeded by the names of what they are for, so results depend on no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,26 +32,20 @@ import numpy as np
 from grokscope.evaluate.matching import (
     Alarms,
     AtRisk,
-    Booleans,
     Cohort,
     Floats,
     Integers,
     Window,
     checked_window,
-    ratios,
 )
-from grokscope.evaluate.statistics import p_value
 
 # The null models; their letters name their streams of random numbers.
 _LETTERS = {"random": "A", "shifted": "B", "swapped": "C", "constant_time": "D"}
 MODELS = tuple(_LETTERS)
+# Those that move the observed alarms; the other one has alarms of its own.
+MOVED = ("random", "shifted", "swapped")
 # Surrogate alarms held at once: some hundred bytes each.
 CHUNK = 500_000
-# The tails of the table's quantiles.
-TAILS = (0.025, 0.975)
-
-# A way of counting: the rule, and the window where the rule has one.
-Task = tuple[str, Window | None]
 
 
 class Grid(NamedTuple):
@@ -63,12 +58,8 @@ class Grid(NamedTuple):
     resolution: int
     first: Integers
 
-    def blocks(self, cohort: Cohort) -> Integers:
-        """Blocks of each run to its end, warm-up included."""
-        return cohort.last // self.resolution + 1
-
     def blocks_at_risk(self, cohort: Cohort) -> Integers:
-        """The same up to the end of its risk."""
+        """Blocks of each run to the end of its risk, warm-up included."""
         return -(-cohort.risk_end // self.resolution)
 
 
@@ -139,41 +130,73 @@ def random_alarms(alarms: AtRisk, grid: Grid, draws: int, rng: np.random.Generat
     return _flat(run, block * grid.resolution)
 
 
-def shifted_alarms(
-    alarms: Alarms, cohort: Cohort, grid: Grid, draws: int, rng: np.random.Generator
-) -> Alarms:
-    """Null ``shifted``: all alarms of a run shifted together, circularly, between warm-up and end.
+def shifted_alarms(alarms: AtRisk, grid: Grid, draws: int, rng: np.random.Generator) -> Alarms:
+    """Null ``shifted``: all alarms at risk of a run shifted together, circularly, while at risk.
+
+    The offsets of the runs are independent.
+    """
+    length = np.maximum(grid.blocks_at_risk(alarms.cohort) - grid.first, 1)
+    offset = rng.integers(0, length, size=(draws, len(length)))
+    first = grid.first[alarms.run]
+    place = alarms.step.astype(np.int64) // grid.resolution - first + offset[:, alarms.run]
+    step = (first + place % length[alarms.run]) * grid.resolution
+    return _flat(np.broadcast_to(alarms.run, step.shape), step)
+
+
+def swaps(cohort: Cohort, draws: int, rng: np.random.Generator) -> Integers:
+    """Whose record each run is given by null ``swapped``: permutations within cells.
+
+    Only a record that reaches the receiver's event (without one, its end) can be given to it: a
+    run that was stopped at its own onset says nothing of later steps, and silence there would
+    make any detector look better. All permutations that obey this are equally likely.
+
+    Returns
+    -------
+    ndarray
+        Index of the giver, shape ``(draws, n_runs)``.
+
+    Notes
+    -----
+    The receivers that need the longest records choose first. Whoever can give to one of them can
+    give to all that follow, so each chooses among equally many whatever was chosen before.
+    """
+    until = np.where(cohort.event, np.nan_to_num(cohort.onset), cohort.last)
+    needs = np.minimum(until, cohort.last).astype(np.int64)
+    givers = np.lexsort((-cohort.last, cohort.cell))
+    receivers = np.lexsort((-needs, cohort.cell))
+    _, start, size = np.unique(cohort.cell[givers], return_index=True, return_counts=True)
+    pool = np.tile(givers, (draws, 1))
+    reach = np.zeros(len(needs), np.int64)
+    for begin, n in zip(start, size, strict=True):
+        here = slice(begin, begin + n)
+        reach[here] = np.searchsorted(-cohort.last[givers[here]], -needs[receivers[here]], "right")
+    everyone = np.arange(draws)[:, None]
+    for k in range(size.max(initial=0)):
+        mine = start[size > k] + k
+        left = reach[mine] - k
+        other = mine + (rng.random((draws, len(mine))) * left).astype(np.int64)
+        chosen = pool[everyone, other]
+        pool[everyone, other] = pool[:, mine]
+        pool[:, mine] = chosen
+    given = np.empty_like(pool)
+    given[:, receivers] = pool
+    return given
+
+
+def swapped_alarms(alarms: Alarms, cohort: Cohort, draws: int, rng: np.random.Generator) -> Alarms:
+    """Null ``swapped``: the alarms of each run given to another by :func:`swaps`.
 
     Parameters
     ----------
     alarms
-        All alarms of the runs, also those that come after an onset.
+        All alarms of the runs: what came after the giver's event may be at risk in the receiver.
+        Alarms after the end of the receiver's risk are out of every count.
     """
-    length = np.maximum(grid.blocks(cohort) - grid.first, 1)
-    offset = rng.integers(0, length, size=(draws, len(cohort)))
-    first = grid.first[alarms.run]
-    block = alarms.step // grid.resolution - first + offset[:, alarms.run]
-    step = (first + block % length[alarms.run]) * grid.resolution
-    return _flat(np.broadcast_to(alarms.run, step.shape), step)
-
-
-def swapped_alarms(alarms: Alarms, cohort: Cohort, draws: int, rng: np.random.Generator) -> Alarms:
-    """Null ``swapped``: the alarms of the runs of a cell permuted between these runs.
-
-    Alarms that come after the end of the run that receives them are out of its risk, and so
-    out of every count.
-    """
-    run = _permuted(cohort.cell, draws, rng)[:, alarms.run]
+    giver = swaps(cohort, draws, rng)
+    receiver = np.empty_like(giver)
+    np.put_along_axis(receiver, giver, np.arange(len(cohort))[None], axis=1)
+    run = receiver[:, alarms.run]
     return _flat(run, np.broadcast_to(alarms.step, run.shape))
-
-
-def _permuted(group: Integers, draws: int, rng: np.random.Generator) -> Integers:
-    """Permutations of indices within groups, shape ``(draws, n)``."""
-    order = np.argsort(group, kind="stable")
-    shuffled = np.argsort(group + rng.random((draws, len(group))), axis=1)
-    receiver = np.empty_like(shuffled)
-    receiver[:, order] = shuffled
-    return receiver
 
 
 def resampled_times(onsets: Mapping[int, Floats], cohort: Cohort, draws: int, seed: int) -> Floats:
@@ -226,6 +249,8 @@ def surrogates(
 
     They come in chunks of data sets that memory can hold.
     """
+    if model not in MOVED:
+        raise ValueError(f"null model is {model!r}; one of {', '.join(MOVED)}")
     fired = AtRisk(alarms, cohort)
     chunk = max(1, CHUNK // max(1, len(alarms.run), len(cohort)))
     for start in range(0, draws, chunk):
@@ -233,108 +258,7 @@ def surrogates(
         if model == "random":
             made = random_alarms(fired, grid, n, rng)
         elif model == "shifted":
-            made = shifted_alarms(alarms, cohort, grid, n, rng)
-        elif model == "swapped":
-            made = swapped_alarms(alarms, cohort, n, rng)
+            made = shifted_alarms(fired, grid, n, rng)
         else:
-            raise ValueError(f"null model is {model!r}; one of random, shifted, swapped")
+            made = swapped_alarms(alarms, cohort, n, rng)
         yield AtRisk(made, cohort)
-
-
-class Counts(NamedTuple):
-    """Hits and judged alarms pooled over scopes, shape ``(n_tasks, draws, n_scopes)`` each."""
-
-    hits: Floats
-    judged: Floats
-
-
-def count(alarms: AtRisk, tasks: Sequence[Task], scopes: Booleans) -> Counts:
-    """Counts of some tasks in some scopes, given as membership ``(n_scopes, n_runs)``."""
-    verdicts = [alarms.judge(*task) for task in tasks]
-    pooling = scopes.T.astype(float)
-    return Counts(
-        np.stack([verdict.hits @ pooling for verdict in verdicts]),
-        np.stack([verdict.judged @ pooling for verdict in verdicts]),
-    )
-
-
-def null_counts(
-    model: str,
-    alarms: Alarms,
-    cohort: Cohort,
-    grid: Grid,
-    *,
-    tasks: Sequence[Task],
-    scopes: Booleans,
-    draws: int,
-    rng: np.random.Generator,
-) -> Counts:
-    """Counts of the surrogates of null ``random``, ``shifted`` or ``swapped``."""
-    chunks = surrogates(model, alarms, cohort, grid, draws, rng)
-    parts = [count(chunk, tasks, scopes) for chunk in chunks]
-    return Counts(
-        np.concatenate([part.hits for part in parts], axis=1),
-        np.concatenate([part.judged for part in parts], axis=1),
-    )
-
-
-def constant_counts(times: Floats, cohort: Cohort, tasks: Sequence[Task], default: Window) -> Any:
-    """Counts of null ``constant_time``: hits and judged, ``(n_tasks, draws, n_runs)`` each.
-
-    Parameters
-    ----------
-    times
-        Of :func:`resampled_times`.
-    default
-        Window of the rule that has none.
-    """
-    verdicts = [
-        AtRisk(constant_alarms(times, window or default), cohort).judge(rule, window)
-        for rule, window in tasks
-    ]
-    return (
-        np.stack([verdict.hits for verdict in verdicts]),
-        np.stack([verdict.judged > 0 for verdict in verdicts]),
-    )
-
-
-def compare(observed: float, null: Floats) -> dict[str, Any]:
-    """Columns of the table ``chance`` for a score and its surrogates, shape ``(draws,)``."""
-    defined = null[~np.isnan(null)]
-    low, high = np.quantile(defined, TAILS) if len(defined) else (None, None)
-    return {
-        "observed": None if np.isnan(observed) else float(observed),
-        "surrogates": len(defined),
-        "null_mean": float(defined.mean()) if len(defined) else None,
-        "null_low": low,
-        "null_high": high,
-        "p": p_value(observed, defined),
-    }
-
-
-def compare_counts(observed: Counts, null: Counts, n_events: Integers) -> list[dict[str, Any]]:
-    """Rows of the table ``chance``: every task, scope and score against one null model.
-
-    Parameters
-    ----------
-    observed, null
-        Counts with one and with many data sets, of the same tasks and scopes. A data set whose
-        counts are NaN has no scores.
-    n_events
-        Events of each scope, shape ``(n_scopes,)``.
-
-    Returns
-    -------
-    list of dict
-        The columns of :func:`compare`, ``score``, and the indices ``task`` and ``scope``.
-    """
-    ours = ratios(observed.hits, observed.judged, n_events)
-    theirs = ratios(null.hits, null.judged, n_events)
-    n_tasks, _, n_scopes = observed.hits.shape
-    return [
-        {"task": task, "scope": scope, "score": score}
-        | compare(values[task, 0, scope], surrogate[task, :, scope])
-        for task in range(n_tasks)
-        for scope in range(n_scopes)
-        for score, values, surrogate in zip(ours._fields, ours, theirs, strict=True)
-    ]

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from grokscope.evaluate import nulls
+from grokscope.evaluate.chance import Task, constant_counts
 from grokscope.evaluate.curves import Signal
 from grokscope.evaluate.matching import (
     Booleans,
@@ -30,7 +31,7 @@ from grokscope.evaluate.matching import (
     held_out,
     run_keys,
 )
-from grokscope.evaluate.nulls import Grid, Task
+from grokscope.evaluate.nulls import Grid
 from grokscope.measure.detectors.registry import COMBINED
 from grokscope.runs.settings import Analysis
 from grokscope.runs.spec import key_columns
@@ -188,10 +189,13 @@ class Study:
     @cached_property
     def constant_counts(self) -> dict[Task, tuple[Booleans, Booleans]]:
         """Hits and judged alarms of null ``constant_time`` by task: ``(surrogates, n_runs)``."""
-        hits, judged = nulls.constant_counts(
-            self.resampled_times, self.cohort, self.tasks, self.primary
-        )
+        hits, judged = constant_counts(self.resampled_times, self.cohort, self.tasks, self.primary)
         return {task: (hits[i], judged[i]) for i, task in enumerate(self.tasks)}
+
+    @cached_property
+    def remembered(self) -> dict[tuple[Any, ...], Floats]:
+        """What depends on the runs alone and is asked for again, by what names it."""
+        return {}
 
     @cached_property
     def _place(self) -> dict[tuple[Any, ...], int]:

@@ -3,7 +3,7 @@
 Input: the scores of the detectors (:mod:`grokscope.measure.detectors`) and the tables
 ``transitions`` and ``alarms`` of a study. Output: its tables ``evaluation`` (scores of the alarms
 at several levels, :mod:`grokscope.evaluate.thresholds`), ``chance`` (the same beside null models,
-:mod:`grokscope.evaluate.nulls`) and ``curves`` (:mod:`grokscope.evaluate.curves`).
+:mod:`grokscope.evaluate.chance_table`) and ``curves`` (:mod:`grokscope.evaluate.curves`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 
 from grokscope.data.tables import empty, from_rows
-from grokscope.evaluate import nulls
-from grokscope.evaluate.curves import Signal, Warnings, area, constant_areas, curve
+from grokscope.evaluate.chance_table import chance_rows, curve_rows, place_of
+from grokscope.evaluate.curves import Signal
 from grokscope.evaluate.intervals import share_intervals
-from grokscope.evaluate.matching import AtRisk, Booleans, Cohort, Integers, ratios
-from grokscope.evaluate.nulls import Task
+from grokscope.evaluate.matching import AtRisk, Cohort, Integers, ratios
 from grokscope.evaluate.statistics import kaplan_meier_median
 from grokscope.evaluate.study import Scope, Study
 from grokscope.evaluate.thresholds import CONSTANT_TIME, Policy, Subject, policies, references
@@ -68,7 +67,7 @@ def evaluation_rows(
             **leads(fired, here),
         }
         for i, task in enumerate(policy.tasks):
-            row = _names(study, scope, policy.subject, policy.source, task)
+            row = place_of(study, scope, policy.subject, policy.source, task)
             row |= {"uses_test_data": policy.subject.uses_test_data}
             row |= {"threshold": policy.threshold}
             row |= shared | {"n_judged": int(n_judged[i]), "n_hits": int(n_hits[i])}
@@ -99,122 +98,6 @@ def leads(fired: AtRisk, here: Integers) -> dict[str, float | None]:
     )
     names = ("lead_q25", "lead_median", "lead_q75")
     return {**dict(zip(names, quartiles, strict=True)), "km_lead_median": _null(median)}
-
-
-def chance_rows(
-    study: Study,
-    policy: Policy,
-    rows: Integers,
-    scopes: Sequence[Scope],
-    models: Sequence[str] = nulls.MODELS,
-) -> Iterator[dict[str, Any]]:
-    """Rows of the table ``chance`` of a policy: its scores beside null models.
-
-    Parameters
-    ----------
-    rows
-        The runs of its alarms, as an index of those of the study.
-    scopes
-        With members among these runs.
-    """
-    settings = study.analysis.evaluation
-    cohort, tasks = study.cohort.take(rows), policy.tasks
-    member = np.stack([scope.member for scope in scopes])
-    n_events = (member & cohort.event).sum(axis=1)
-    observed = nulls.count(AtRisk(policy.alarms, cohort), tasks, member)
-    for model in models:
-        if model == "constant_time":
-            null = _constant_counts(study, tasks, rows, member)
-        else:
-            null = nulls.null_counts(
-                model,
-                policy.alarms,
-                cohort,
-                policy.grid,
-                tasks=tasks,
-                scopes=member,
-                draws=settings.surrogates,
-                rng=nulls.model_stream(
-                    settings.seed,
-                    study.name,
-                    *policy.subject,
-                    policy.source,
-                    policy.threshold,
-                    model=model,
-                ),
-            )
-        for row in nulls.compare_counts(observed, null, n_events):
-            scope, task = scopes[row.pop("scope")], tasks[row.pop("task")]
-            place = _names(study, scope, policy.subject, policy.source, task)
-            yield place | {"null_model": model} | row
-
-
-def _constant_counts(
-    study: Study, tasks: Sequence[Task], rows: Integers, member: Booleans
-) -> nulls.Counts:
-    """Null ``constant_time`` pooled over scopes; NaN where no run of one has such a time."""
-    known = ~np.isnan(study.constant_times[rows])
-    silent = np.where((member & known).any(axis=1), 0.0, np.nan)
-    pooling = member.T.astype(float)
-    pairs = [study.constant_counts[task] for task in tasks]
-    return nulls.Counts(
-        np.stack([hits[:, rows] @ pooling + silent for hits, _ in pairs]),
-        np.stack([judged[:, rows] @ pooling + silent for _, judged in pairs]),
-    )
-
-
-def curve_rows(
-    study: Study,
-    subject: Subject,
-    stated: float | None,
-    signal: Signal,
-    rows: Integers,
-    scopes: Sequence[Scope],
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of the table ``curves``, and those of ``chance`` for the areas under the curves.
-
-    Parameters
-    ----------
-    stated
-        The stated threshold, if there is one: the operating point.
-    signal, rows, scopes
-        Scores on some runs; these, as an index of those of the study; and scopes with members
-        among them.
-    """
-    settings = study.analysis.evaluation
-    warnings = Warnings(signal, study.primary)
-    draws = {
-        model: warnings.surrogates(
-            model,
-            settings.surrogates,
-            nulls.model_stream(settings.seed, study.name, *subject, model=model),
-        )
-        for model in ("random", "shifted", "swapped")
-    }
-    points: list[dict[str, Any]] = []
-    chance: list[dict[str, Any]] = []
-    for scope in scopes:
-        mine = scope.member[warnings.events]
-        at_risk, at_event = warnings.at_risk(scope.member), warnings.at_event[mine]
-        if not len(at_event) or not len(at_risk):
-            continue
-        here = {model: values[:, mine] for model, values in draws.items()}
-        place = {"study": study.name, "depth": scope.depth} | subject._asdict()
-        drawn = curve(at_event, at_risk, stated, here["shifted"], here["swapped"])
-        points += [place | row for row in drawn]
-        observed = float(area(at_event, at_risk))
-        areas = {model: area(values, at_risk) for model, values in here.items()}
-        areas["constant_time"] = constant_areas(
-            study.resampled_times[:, rows], signal.cohort, scope.member, study.resolution
-        )
-        task = ("curve", study.primary)
-        chance += [
-            _names(study, scope, subject, "none", task)
-            | {"score": "auc", "null_model": model}
-            | nulls.compare(observed, areas[model])
-            for model in nulls.MODELS
-        ]
-    return points, chance
 
 
 def constant_signal(study: Study) -> Signal | None:
@@ -320,25 +203,6 @@ def _tested(scopes: Sequence[Scope], subject: Subject) -> list[Scope]:
     if subject.layer == COMBINED:
         return pooled
     return [scope for scope in pooled if subject.detector == GAI and scope.depth is None]
-
-
-def _names(
-    study: Study, scope: Scope, subject: Subject, source: str, task: Task
-) -> dict[str, Any]:
-    """The columns that name a row of ``evaluation`` and ``chance``."""
-    rule, window = task
-    lead_min, lead_max = window or (None, None)
-    return {
-        "study": study.name,
-        "task": scope.task,
-        "depth": scope.depth,
-        "detector": subject.detector,
-        "layer": subject.layer,
-        "threshold_source": source,
-        "rule": rule,
-        "lead_min": lead_min,
-        "lead_max": lead_max,
-    }
 
 
 def _null(value: float) -> float | None:

@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from grokscope.evaluate import nulls
+from grokscope.evaluate.chance import Task
 from grokscope.evaluate.curves import Signal
 from grokscope.evaluate.matching import Alarms, AtRisk, Integers, Window, alarms_of, ratios
-from grokscope.evaluate.nulls import Grid, Task
+from grokscope.evaluate.nulls import Grid
 from grokscope.evaluate.study import Scored, Study
 from grokscope.measure.alarms import alarm_steps
 from grokscope.measure.detectors.registry import COMBINED, Detector
