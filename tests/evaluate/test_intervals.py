@@ -129,6 +129,13 @@ def test_bounded_means_are_shares_of_the_way() -> None:
     assert mean_interval([1], [0.3], confidence=0.95, bounds=(0, 1)) == NO_INTERVAL
 
 
+def test_numbers_that_are_no_share_are_refused() -> None:
+    with pytest.raises(ValueError, match="numerator must lie between 0 and its denominator"):
+        share_interval([1, 2], [2, 0], [1, 1], confidence=0.95)
+    with pytest.raises(ValueError, match="within the bounds -1 and 1"):
+        mean_interval([1, 2], [0.5, 1.5], confidence=0.95, bounds=(-1, 1))
+
+
 def test_medians_of_one_row_a_seed_are_order_statistics() -> None:
     """Known: of ten the second and the ninth; of six the ends; five do not bound a median."""
     values = np.array([30, 10, 50, 20, 40, 90, 60, 100, 70, 80])

@@ -64,6 +64,7 @@ SWEEP = {"kind": "phase_diagram", "grids": [GOOD]}
         (GRID + ".learning_rate", 0.1, r"grids\[0\]\.learning_rate: 0.1 is not allowed.*array"),
         (GRID + ".p", [97, 1], r"grids\[0\]\.p\[1\]: 1 is not allowed; allowed: integer >= 2"),
         ("analysis.alarms.centred", True, r"analysis\.alarms: centred was removed.*multiverse"),
+        ("analysis.evaluation.resamples", 9, r"evaluation: resamples was removed: intervals"),
         ("analysis.alarms.treshold", 3, "analysis.alarms: unknown key 'treshold'"),
         (GRID + ".seeds", [1, 2, 1], r"grids\[0\]\.seeds: \[1, 2, 1\] has 1 more than once"),
         (GRID + ".seeds", [], r"grids\[0\]\.seeds: is empty; give at least one"),

@@ -115,13 +115,21 @@ def share_intervals(
     Intervals
         NaN with fewer than two clusters that have units.
 
+    Raises
+    ------
+    ValueError
+        If a cluster's share is not within [0, 1].
+
     References
     ----------
     .. [1] E. L. Korn & B. I. Graubard, Confidence intervals for proportions with small expected
        number of positive counts estimated from survey data, Survey Methodology 24 (1998).
     """
     member = _members(clusters)
-    return _shares(member @ numerator, member @ denominator, confidence)
+    top, bottom = member @ numerator, member @ denominator
+    if ((top < 0) | (top > bottom)).any():
+        raise ValueError("a share's numerator must lie between 0 and its denominator")
+    return _shares(top, bottom, confidence)
 
 
 def mean_interval(
@@ -147,6 +155,11 @@ def mean_interval(
     Interval
         None with fewer than two clusters, and without bounds also where all clusters agree: how
         far they would otherwise scatter is then not known.
+
+    Raises
+    ------
+    ValueError
+        If a cluster's mean lies beyond the bounds.
     """
     member = _members(clusters)
     means, k = member @ np.asarray(values, np.float64) / member.sum(axis=1), len(member)
@@ -154,7 +167,10 @@ def mean_interval(
         return NO_INTERVAL
     if bounds is not None:
         low, high = bounds
-        way = np.clip((means - low) / (high - low), 0, 1)[:, None]  # the ends up to rounding
+        way = ((means - low) / (high - low))[:, None]
+        if ((way < -ROUNDING) | (way > 1 + ROUNDING)).any():
+            raise ValueError(f"values must lie within the bounds {low:g} and {high:g}")
+        way = np.clip(way, 0, 1)
         ends = _shares(way, np.ones_like(way), confidence).one()
         return Interval(*(None if end is None else low + (high - low) * end for end in ends))
     if np.ptp(means) == 0:

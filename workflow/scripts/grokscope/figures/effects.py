@@ -30,10 +30,10 @@ def effect_panel(
     """Share of runs that generalise at each value of one parameter, with intervals over seeds."""
     for place, runs in enumerate(groups.values()):
         generalises = runs["phase"].isin(GENERALISING).to_numpy(float)
-        every = np.ones(len(runs))
-        low, high = share_interval(runs["seed"], generalises, every, confidence=confidence)
+        seeds, every = runs["seed"].to_numpy(), np.ones(len(runs))
+        low, high = share_interval(seeds, generalises, every, confidence=confidence)
         hits, share = int(generalises.sum()), float(generalises.mean())
-        if low is not None:
+        if low is not None and high is not None:
             axes.plot([place, place], [low, high], color="#777777", linewidth=1.6)
         axes.plot(place, share, "o", color=colour("phase", "grokking"), markersize=6)
         axes.annotate(
