@@ -11,10 +11,17 @@ from snakemake.utils import min_version, update_config
 
 min_version("9.27")
 CHECKOUT = Path(workflow.basedir).resolve()
+if set("{}") & set(str(CHECKOUT)):
+    raise WorkflowError(
+        f"{CHECKOUT}: Snakemake takes braces in the checkout's path for wildcards; move the "
+        "checkout to a folder without them (results may lie in one with: --directory)"
+    )
 sys.path.insert(0, str(CHECKOUT / "workflow" / "scripts"))
 # Snakemake starts jobs by a shell, with the path of its Python as it stands, blanks included.
 if Path(sys.executable).is_file():
     sys.executable = shlex.quote(sys.executable)
+# The kernels of trainings use what numba has no Python for.
+os.environ.pop("NUMBA_DISABLE_JIT", None)
 
 from grokscope.core.errors import UserError
 from grokscope.core.provenance import write_stamps

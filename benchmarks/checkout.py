@@ -115,7 +115,7 @@ class Checkout:
 def _watch(process: subprocess.Popen[bytes], jobs: dict[int, Job], every: float) -> None:
     """Note what the scripts that a process starts need, until it ends.
 
-    The system's high-water mark is read, so a look just before a job's end suffices.
+    On Linux the system's high-water mark is read, so a look just before a job's end suffices.
     """
     main = psutil.Process(process.pid)
     while process.poll() is None:
@@ -129,12 +129,16 @@ def _watch(process: subprocess.Popen[bytes], jobs: dict[int, Job], every: float)
                         if not names:
                             continue
                         jobs[child.pid] = Job(names[0].split(".")[-2], 0, now, now)
-                    status = Path(f"/proc/{child.pid}/status").read_text()
-                    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-                    if found:
-                        job = jobs[child.pid]
-                        job.kilobytes, job.last = int(found.group(1)), now
+                    job = jobs[child.pid]
+                    job.kilobytes, job.last = max(job.kilobytes, _most_kilobytes(child)), now
         time.sleep(every)
+
+
+def _most_kilobytes(process: psutil.Process) -> int:
+    """Most memory that a process has had; where the system does not tell, what it has now."""
+    status = Path(f"/proc/{process.pid}/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found.group(1)) if found else process.memory_info().rss // 1024
 
 
 def _executable(path: Path, text: str) -> None:

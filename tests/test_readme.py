@@ -28,6 +28,15 @@ def test_python():
 
 
 @pytest.mark.slow
+def test_reading_traces(finished, monkeypatch, capsys):
+    monkeypatch.chdir(finished)
+    names = {}
+    exec(compile(block("From Python", "python", 1), "README.md", "exec"), names)  # noqa: S102
+    assert len(names["frame"]) == 2 * 41 and len(names["late"]) == 21
+    assert "grad_norm" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_your_own_sweep(checkout):
     sweep = block("Your own sweep", "yaml")
     assert len(sweep.splitlines()) <= 15
