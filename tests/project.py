@@ -1,6 +1,7 @@
 """Where the project's files are, and how tests run its tools."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,18 @@ CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 
 # What a workflow run needs of a checkout.
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs")
+
+
+def canonical(requirement: str) -> tuple[str, str]:
+    """Name and version of a pin, as the registry compares them."""
+    name, version = requirement.split("==")
+    return re.sub(r"[-_.]+", "-", name).lower(), version
+
+
+def pins() -> dict[str, str]:
+    """Version of each package in requirements.txt."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return dict(canonical(line) for line in lines if "==" in line)
 
 
 def run_tool(

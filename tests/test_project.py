@@ -11,13 +11,7 @@ import yaml
 
 import grokscope
 from grokscope.data.tables import data_dictionary, table_names
-from project import CONFIGS, ROOT, run_tool
-
-
-def pins():
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    pairs = [line.split("==") for line in lines if "==" in line]
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pairs}
+from project import CONFIGS, ROOT, pins, run_tool
 
 
 def lint_commands():

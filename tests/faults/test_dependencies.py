@@ -1,14 +1,65 @@
-"""Dependencies: pinned by version, and by hash where possible."""
+"""Dependencies: pinned by version and, where possible, by hash; enough on every Python."""
 
+import importlib.metadata
 import re
+import tomllib
 
-from project import ROOT
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from project import ROOT, canonical, pins
 
 
-def canonical(requirement):
-    """Name and version as the registry compares them."""
-    name, version = requirement.split("==")
-    return re.sub(r"[-_.]+", "-", name).lower(), version
+def pythons():
+    """The versions of Python that the package declares."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert project["requires-python"] == f">={found[0]}"
+    return found
+
+
+def test_the_versions_of_python_are_those_that_are_tested():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == pythons()
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text()
+        assert f"Python {pythons()[0]} to {pythons()[-1]}" in text, name
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_the_pins_suffice_on(python):
+    """No pinned package forbids this Python, and what it needs there is pinned too.
+
+    A few need more on older versions than on the one that runs this.
+    """
+    environment = default_environment() | {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+    }
+    pinned = pins()
+    todo, seen = [(name, "") for name in pinned], set()
+    while todo:
+        name, extra = todo.pop()
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        package = importlib.metadata.distribution(name)
+        allowed = SpecifierSet(package.metadata.get("Requires-Python", ""))
+        assert allowed.contains(f"{python}.0"), f"{name} needs Python {allowed}"
+        for need in map(Requirement, package.requires or []):
+            if need.marker and not need.marker.evaluate(environment | {"extra": extra}):
+                continue
+            needed = canonicalize_name(need.name)
+            # What a build of torch for CUDA needs besides comes with it.
+            if name == "torch" and needed not in pinned:
+                continue
+            assert needed in pinned, f"{name} needs {need}"
+            assert need.specifier.contains(pinned[needed]), f"{name} needs {need}"
+            todo += [(needed, wanted) for wanted in need.extras]
 
 
 def test_the_lock_is_of_the_requirements():
