@@ -10,16 +10,15 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
 from scipy.stats import ks_2samp
-from torch.overrides import TorchFunctionMode
 
+from benchmarks.accelerated import PUBLISHED_STEPS, Accelerated, accelerated, dataset, tf32_on
 from benchmarks.baselines import VmapLoop
 from benchmarks.common import (
     Options,
@@ -34,7 +33,7 @@ from benchmarks.common import (
     show,
     spread,
 )
-from benchmarks.step_time import GAI, LONG, SHORT, Case, Ours, Theirs, timed
+from benchmarks.step_time import GAI, LONG, SHORT, Case, Theirs, timed
 from grokscope.runs.spec import RunSpec
 from grokscope.train.dataset import make_dataset
 from grokscope.train.engines.base import MAX_ROWS, Columns, Engine
@@ -53,8 +52,8 @@ STATES = MAX_ROWS
 TOLERANCES = {"float32": 2e-3, "float64": 1e-6}
 FRACTIONS = {"modular_addition": 0.6, "s5_composition": 0.7, "cubic_regression": 0.7}
 DEPTHS = (2, 3, 4, 6, 8)
-# The published gai study: seeds per shape, steps per run, steps between ranks.
-PUBLISHED_SEEDS, PUBLISHED_STEPS, RANK_EVERY = 100, 50_000, 50
+# The published gai study: seeds per shape, steps between ranks.
+PUBLISHED_SEEDS, RANK_EVERY = 100, 50
 
 
 # On a CPU: the parts that judge what is computed.
@@ -80,57 +79,6 @@ def case(task: str, depth: int, **overrides: Any) -> Case:
     return Case(f"{task}, depth {depth}", make_spec(**values, task=task, depth=depth))
 
 
-def rounded_to_tf32(x: torch.Tensor) -> torch.Tensor:
-    """Float32 numbers rounded to the nearest with 10 bits of mantissa, as TF32 has."""
-    return (x.view(torch.int32) + 0x1000 & -0x2000).view(torch.float32)
-
-
-class EmulatedTf32(TorchFunctionMode):
-    """Rounds what goes into matrix products to TF32, where the device cannot."""
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        if function is torch.bmm:
-            args = tuple(map(rounded_to_tf32, args))
-        elif function is torch.Tensor.baddbmm_:
-            args = (args[0], *map(rounded_to_tf32, args[1:]))
-        return function(*args, **(kwargs or {}))
-
-
-def tf32_on(device: str) -> AbstractContextManager[object]:
-    """Where products round to TF32 when the engine asks for it; CUDA does by itself."""
-    return EmulatedTf32() if device == "cpu" else nullcontext()
-
-
-@contextmanager
-def accelerated(device: str, *, tf32: bool = False, **options: Any) -> Iterator[None]:
-    """Train with the batched program on a device, whichever device ``train`` is given."""
-
-    def make(_: str, specs: Sequence[RunSpec], datasets: Sequence[Any]) -> Engine:
-        return CudaEngine(specs, datasets, device=device, tf32=tf32, **options)
-
-    with (
-        mock.patch("grokscope.train.loop.make_engine", make),
-        tf32_on(device) if tf32 else nullcontext(),
-    ):
-        yield
-
-
-class Accelerated(Ours):
-    """Seconds per step of :func:`grokscope.train.loop.train` with an engine's options."""
-
-    def __init__(
-        self, specs: Sequence[RunSpec], device: str, target: float, **options: Any
-    ) -> None:
-        self.options = options
-        super().__init__(specs, device, target)
-
-    def __call__(self) -> float:
-        with accelerated(self.device, **self.options):
-            return super().__call__()
-
-
 def rate(seconds: Sequence[float], runs: int) -> list[float]:
     """Model-steps per second."""
     return [runs / value for value in seconds]
@@ -146,7 +94,7 @@ def throughput(options: Options) -> Report:
         shapes += [case("s5_composition", 4), case("cubic_regression", 8)]
     rows, raw = [], []
     for shape in shapes:
-        for runs in BLOCKS[:2] if options.quick else BLOCKS:
+        for runs in BLOCKS[:3] if options.quick else BLOCKS:
             specs = shape.specs(runs)
             contestants: dict[str, Callable[[], float]] = {
                 "ours": Accelerated(specs, device, target),
@@ -175,7 +123,8 @@ def throughput(options: Options) -> Report:
         worst >= 5,
     )
     method = [
-        "Ours: `grokscope.train.loop.train` with the CUDA engine, the difference of two lengths; "
+        "Ours: `grokscope.train.loop.train` with the CUDA engine, its blocks of "
+        f"{MAX_ROWS} steps after the first; "
         "torch.func: `vmap` over seeds on the same device. Both log train loss, metric and the "
         "norms of every layer every step and test every 10 steps."
     ]
@@ -212,7 +161,7 @@ def published(options: Options) -> Report:
     for task in FRACTIONS:
         for depth in DEPTHS[:1] if options.quick else DEPTHS:
             specs = case(task, depth).specs(runs)
-            engine = CudaEngine(specs, [make_dataset(spec) for spec in specs], device=device)
+            engine = CudaEngine(specs, [dataset(spec) for spec in specs], device=device)
             engine.ranks()
             contestants: dict[str, Callable[[], float]] = {
                 "ours": Accelerated(specs, device, target),
