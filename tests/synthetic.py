@@ -146,6 +146,7 @@ def make_trace(
         "n_test": 3764,
         "n_parameters": 37_473,
         "device": "cpu",
+        "processor": "x86_64 GenuineIntel avx2",
         "threads": 1,
         "seconds": 1.0,
         "versions": dict(VERSIONS),

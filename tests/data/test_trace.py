@@ -119,7 +119,7 @@ def test_an_older_schema_version_is_refused(stored):
     trace, path = stored
     columns = {name: trace.frame[name].to_numpy() for name in trace.frame}
     write_trace(path, trace.spec, replace(trace.info, schema_version=0), columns)
-    with pytest.raises(TraceError, match="schema version 0, this code reads version 3"):
+    with pytest.raises(TraceError, match="schema version 0, this code reads version 4"):
         read_trace(path)
 
 

@@ -240,6 +240,7 @@ def false_facts(trace, rng):
             {"seconds": float("inf")},
             {"seconds": "long"},
             {"device": 7},
+            {"processor": None},
             {"versions": {"torch": 2}},
             {"versions": "torch"},
         ]

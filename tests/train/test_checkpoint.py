@@ -91,6 +91,18 @@ def test_nothing_is_saved_before_its_time(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_none_can_be_saved_the_training_goes_on(tmp_path):
+    """It would lose hours to an optimisation."""
+    (tmp_path / "checkpoints").write_text("in the way")
+    checkpoint = Checkpoint(tmp_path / "checkpoints/run.npz", "key")
+    spec = spec_of()
+    with pytest.warns(RuntimeWarning, match=r"run\.npz: cannot be written: .*; training goes on"):
+        ((_, result),) = iter_train([spec], checkpoints=[checkpoint], checkpoint_seconds=0)
+    (whole,) = train([spec])
+    for name, values in whole.columns.items():
+        assert values.tobytes() == result.columns[name].tobytes(), name
+
+
 @pytest.fixture
 def saved(tmp_path):
     checkpoint = Checkpoint(tmp_path / "run.npz", "key")

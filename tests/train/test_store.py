@@ -7,7 +7,7 @@ import pytest
 
 from grokscope import cli
 from grokscope.data.trace_reader import TraceError, read_trace
-from grokscope.train.store import TraceStore, content_hash, dependencies
+from grokscope.train.store import TraceStore, content_hash, dependencies, training_key
 from synthetic import make_spec, make_trace, write
 
 
@@ -59,14 +59,18 @@ def test_another_specification_is_a_miss(store, entry, other, tmp_path):
 
 def test_another_device_code_or_library_is_a_miss(store, spec, entry, tmp_path, monkeypatch):
     target = tmp_path / "target.parquet"
-    assert store.fetch(spec, "cuda", target)[0] is None
-    for name in ("code", "torch", "numba"):
+    for name in ("code", "torch", "numba", "llvmlite", "numpy", "blas"):
         with monkeypatch.context() as patch:
             patch.setattr(
                 "grokscope.train.store.dependencies",
                 lambda name=name: dependencies() | {name: "another"},
             )
             assert store.fetch(spec, "cpu", target)[0] is None
+    with monkeypatch.context() as patch:
+        patch.setattr("grokscope.train.store.processor_kind", lambda device: "another")
+        assert store.fetch(spec, "cpu", target)[0] is None
+        # Also where the processor has one name.
+        assert len({training_key(spec, kind) for kind in ("cpu", "cuda", "cuda-tf32")}) == 3
     assert store.fetch(spec, "cpu", target)[0] == entry
 
 

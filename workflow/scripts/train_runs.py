@@ -1,6 +1,8 @@
 """Specifications to traces: train the runs of a job, or take their traces from the store."""
 
 import sys
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -70,7 +72,8 @@ def train(
                     store.keep(spec, device, paths[spec.key])
                 except OSError as error:
                     print(f"warning: not kept in the trace store: {error}", file=log)
-            checkpoints[place].delete()
+            with suppress(OSError):  # What stays is of a finished training.
+                checkpoints[place].delete()
 
 
 def main(snakemake: Any) -> None:
@@ -80,6 +83,7 @@ def main(snakemake: Any) -> None:
     root, checkpoint_seconds = (snakemake.config[k] for k in ("store", "checkpoint_seconds"))
     store = None if root is None else TraceStore(root)
     with open(snakemake.log[0], "w", encoding="utf-8") as log:
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=log)
         device = choose_device(snakemake.config["device"], snakemake.config["tf32"])
         missing = [
             spec

@@ -30,18 +30,53 @@ _DATA = {
 }
 
 
-def _strip_docstrings(tree: ast.AST) -> ast.AST:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-            and isinstance(body[0].value.value, str)
-        ):
-            del body[0]
-    return tree
+# What "{x:}" has and "{x}" has not.
+_NO_FORMAT = ("format_spec", "f([])")
+
+
+def _is_text(node: Any) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _is_about_code(node: ast.AST) -> bool:
+    """Whether a statement is a docstring or the number of the version: nothing depends on it."""
+    if isinstance(node, ast.Assign):
+        return [getattr(target, "id", None) for target in node.targets] == ["__version__"]
+    return isinstance(node, ast.Expr) and _is_text(node.value)
+
+
+def _parts(text: ast.JoinedStr) -> list[Any]:
+    """Parts of an f-string, joined where they can be: the parser cuts it as its version likes."""
+    parts: list[Any] = []
+    for value in text.values:
+        if _is_text(value) and parts and _is_text(parts[-1]):
+            parts[-1] = ast.Constant(parts[-1].value + value.value)
+        elif not _is_text(value) or value.value:
+            parts.append(value)
+    return parts
+
+
+def _dump(node: Any) -> str:
+    """A syntax tree as text, the same in all versions of Python.
+
+    Not :func:`ast.dump`, which shows the fields that a version happens to have and to leave
+    empty. Nothing else is left out but what :func:`_is_about_code` names.
+    """
+    if isinstance(node, ast.Constant):
+        return f"={node.value!a}"
+    if isinstance(node, ast.JoinedStr):
+        return f"f({_dump(_parts(node))})"
+    if isinstance(node, ast.AST):
+        values = {name: _dump(value) for name, value in ast.iter_fields(node)}
+        fields = [
+            f"{name}:{values[name]}"
+            for name in sorted(values)
+            if values[name] not in ("None", "[]") and (name, values[name]) != _NO_FORMAT
+        ]
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(_dump(item) for item in node if not _is_about_code(item))}]"
+    return ascii(node)
 
 
 def _module_file(module: str, scripts: Path) -> Path | None:
@@ -53,16 +88,24 @@ def _module_file(module: str, scripts: Path) -> Path | None:
     return None
 
 
-def _imports(tree: ast.AST, scripts: Path) -> set[str]:
-    """Modules of Grokscope that a syntax tree imports, with the packages they are in."""
+def _imports(tree: ast.AST, package: tuple[str, ...], scripts: Path) -> set[str]:
+    """Modules of Grokscope that a syntax tree imports, with the packages they are in.
+
+    Parameters
+    ----------
+    package
+        Names of the packages that the tree's module is in, for relative imports.
+    """
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*above, *(node.module or "").split(".")]).strip(".")
+            names.add(module)
             # "from grokscope import tasks" names a module, "from x import f" does not.
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+            names.update(f"{module}.{alias.name}" for alias in node.names)
     ours: set[str] = set()
     for name in names:
         parts = name.split(".")
@@ -75,8 +118,10 @@ def _imports(tree: ast.AST, scripts: Path) -> set[str]:
 @cache
 def _digest(path: Path, scripts: Path) -> tuple[str, frozenset[str]]:
     """Hash of a file's syntax tree without docstrings, and the Grokscope modules it imports."""
-    tree = _strip_docstrings(ast.parse(path.read_text(encoding="utf-8"), str(path)))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(_imports(tree, scripts))
+    # Bytes: Python itself knows about encodings, byte order marks and line ends.
+    tree = ast.parse(path.read_bytes(), str(path))
+    imported = _imports(tree, path.relative_to(scripts).parent.parts, scripts)
+    return hashlib.sha256(_dump(tree).encode()).hexdigest(), frozenset(imported)
 
 
 def _without_descriptions(value: Any) -> Any:

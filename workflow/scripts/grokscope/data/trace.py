@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     # Training jobs do not need pandas, which costs a third of a second and 40 MB.
     import pandas as pd
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 RANK_MEASURES = ("effective", "stable", "numerical")
 # Keys of a file's metadata.
 SPEC, INFO, DIGEST = b"grokscope.spec", b"grokscope.info", b"grokscope.digest"
@@ -43,8 +43,9 @@ class TraceInfo:
         First step with a non-finite value; the rows end before it.
     n_train, n_test, n_parameters : int
         Sizes of the training set, the test set and the model.
-    device, threads, seconds, versions
-        Where it was trained, how long it took, and library versions.
+    device, processor, threads, seconds, versions
+        Where it was trained, how long it took, and library versions. Traces of one specification,
+        device, processor and set of versions have the same numbers.
     resumed_at : sequence of int
         Steps at which a stopped training was resumed.
     """
@@ -55,6 +56,7 @@ class TraceInfo:
     n_test: int
     n_parameters: int
     device: str
+    processor: str
     threads: int
     seconds: float
     versions: Mapping[str, str]

@@ -76,7 +76,7 @@ def _check_info(info: TraceInfo, spec: RunSpec, n_rows: int) -> None:
     if (
         info.stopped not in _ENDS
         or not all(isinstance(count, int) and count > 0 for count in counts)
-        or not isinstance(info.device, str)
+        or not all(isinstance(word, str) for word in (info.device, info.processor))
         or not isinstance(info.seconds, int | float)
         or not 0 <= info.seconds < math.inf
         or not isinstance(info.versions, Mapping)

@@ -38,6 +38,7 @@ def summary(trace: Trace) -> dict[str, Any]:
         "n_test": trace.info.n_test,
         "n_parameters": trace.info.n_parameters,
         "device": trace.info.device,
+        "processor": trace.info.processor,
         "seconds": trace.info.seconds,
     }
 

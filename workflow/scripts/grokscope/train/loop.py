@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import llvmlite
 import numba
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from grokscope.train.checkpoint import Checkpoint, Snapshot
 from grokscope.train.dataset import Dataset, make_dataset
 from grokscope.train.engines import make_engine
 from grokscope.train.engines.base import MAX_ROWS, Columns, select_runs
+from grokscope.train.processors import processor_kind
 
 # What the runs of a batch must share; the shape is checked separately.
 SHARED = (
@@ -54,6 +57,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
         "numpy": np.__version__,
     }
 
@@ -174,6 +178,7 @@ class _Run:
             n_test=len(self.data.test),
             n_parameters=n_parameters,
             device=device,
+            processor=processor_kind(device),
             threads=torch.get_num_threads(),
             seconds=self.seconds_before + seconds,
             versions=versions(),
@@ -313,11 +318,14 @@ def _train(
             saved = now
             state = engine.state()
             for i, (place, run) in enumerate(runs.items()):
-                checkpoints[place].save(
-                    Snapshot(
-                        log=run.log,
-                        state=select_runs(state, [i]),
-                        resumed_at=run.resumed_at,
-                        seconds=run.seconds_before + now - started,
-                    )
+                snapshot = Snapshot(
+                    log=run.log,
+                    state=select_runs(state, [i]),
+                    resumed_at=run.resumed_at,
+                    seconds=run.seconds_before + now - started,
                 )
+                try:
+                    checkpoints[place].save(snapshot)
+                except OSError as error:
+                    # What only saves time must not end what took hours.
+                    warnings.warn(f"{error}; training goes on", RuntimeWarning, stacklevel=2)

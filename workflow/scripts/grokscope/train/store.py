@@ -1,11 +1,11 @@
 """Trace store: finished trainings, shared between checkouts and users.
 
-A training is a pure function of its specification, the training code, the torch build and the
-kind of device. The store is a folder of traces, each named by the hash of these and by the hash
-of its own bytes: ``{key[:2]}/{key}-{content}.parquet``. Each entry is one file, written under a
-temporary name and moved, so any number of writers and readers may share the folder. An entry is
-copied and checked (content hash, schema, specification) before it is used; if it fails the check,
-it is left in the store and the run is trained.
+A training is a pure function of its specification, the training code, the libraries that compute,
+the kind of device and the kind of processor. The store is a folder of traces, each named by the
+hash of these and by the hash of its own bytes: ``{key[:2]}/{key}-{content}.parquet``. Each entry
+is one file, written under a temporary name and moved, so any number of writers and readers may
+share the folder. An entry is copied and checked (content hash, schema, specification) before it is
+used; if it fails the check, it is left in the store and the run is trained.
 
 Nothing in the store is executed: an entry is a parquet file of numbers and JSON. A hostile entry
 is refused or, if all its hashes were forged, a wrong trace: share a store only with people whose
@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from grokscope.core.provenance import code_hashes
 from grokscope.data.trace import SCHEMA_VERSION, trace_schema
 from grokscope.data.trace_reader import TraceError, check_trace
 from grokscope.runs.spec import RunSpec
+from grokscope.train.processors import processor_kind
 
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<content>[0-9a-f]{64})\.parquet")
 _CHUNK = 1 << 20
@@ -61,15 +63,23 @@ def _is_entry(path: Path) -> bool:
 
 @cache
 def dependencies() -> dict[str, Any]:
-    """What all trainings depend on besides their specification and device.
+    """What all trainings depend on besides their specification, device and processor.
 
-    Of the training code, the syntax trees count, without comments and docstrings.
+    Of the training code, the syntax trees count, without comments and docstrings. Of the
+    libraries, those that compute: an upgrade of Python or of pyarrow changes no number.
     """
     # Not torch.__version__: a hit should not wait for the import.
-    libraries = {name: version(name) for name in ("torch", "numba")}
+    libraries = {name: version(name) for name in ("torch", "numba", "llvmlite", "numpy")}
+    # The wheels of torch contain their BLAS, conda's leave the choice.
+    blas = sorted(
+        path.stem
+        for name in ("mkl", "libblas", "libopenblas", "libtorch")
+        for path in Path(sys.prefix, "conda-meta").glob(f"{name}-[0-9]*.json")
+    )
     return {
         "code": code_hashes("grokscope/train/loop"),
         "trace_schema": SCHEMA_VERSION,
+        "blas": blas,
     } | libraries
 
 
@@ -81,7 +91,11 @@ def training_key(spec: RunSpec, device: str) -> str:
     device
         Kind of device, see :func:`grokscope.train.devices.choose_device`.
     """
-    parts = dependencies() | {"spec": json.loads(spec.to_json()), "device": device}
+    parts = dependencies() | {
+        "spec": json.loads(spec.to_json()),
+        "device": device,
+        "processor": processor_kind(device),
+    }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
