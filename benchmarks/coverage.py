@@ -36,7 +36,7 @@ Random = np.random.Generator
 STATISTICS = Path(__file__).resolve().parents[1] / "docs" / "statistics.md"
 CONFIDENCE = 0.95
 # Studies from each world of shares, which are made at once, and from each other one.
-STUDIES = (4000, 1000)
+STUDIES = (4000, 2000)
 
 SEEDS = (2, 3, 5, 10, 20, 50)
 UNITS = (1, 4, 60, 0)
