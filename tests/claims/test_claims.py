@@ -53,6 +53,7 @@ RUN: dict[str, Any] = {
     "final_test_metric": 1.0,
     "n_parameters": 1000,
     "device": "cpu",
+    "processor": "x86_64 GenuineIntel avx2",
     "seconds": 2.0,
 }
 TRANSITION: dict[str, Any] = {
