@@ -222,7 +222,7 @@ def test_differences_medians_and_correlations_of_few_seeds_cover() -> None:
 @pytest.mark.slow
 def test_differences_medians_and_correlations_cover() -> None:
     worlds = [coverage.difference_worlds, coverage.median_worlds, coverage.correlation_worlds]
-    check([world for of in worlds for world in of(coverage.SEEDS)], 400)
+    check([world for of in worlds for world in of(coverage.SEEDS)], 200)
 
 
 # ---------------------------------------------------------------------- less never says more
