@@ -267,7 +267,7 @@ def test_interval_of_the_family_is_wider():
     hits = rng.integers(0, 2, 20)
     runs = sample(n_hits=hits, n_judged=np.ones(20), chance={None: Chance(0.1, 0.5)})
     found = measures.corrected_excess(runs)
-    plain = runs.ratio_interval(hits, np.ones(20)).minus(0.1)
+    plain = runs.share(hits, np.ones(20))(confidence=0.95).minus(0.1)
     assert found.interval.low < plain.low < found.measured < plain.high < found.interval.high
 
 
