@@ -25,10 +25,10 @@ if workflow.is_main_process:
 onstart:
     try:
         claim()
+        if orphans := stop_orphans():
+            logger.warning(f"Stopped jobs of a dead snakemake: processes {orphans}.")
     except InUseError as error:
         raise WorkflowError(str(error)) from None
-    if orphans := stop_orphans():
-        logger.warning(f"Stopped jobs of a dead snakemake: processes {orphans}.")
     stop_on_signals(local=workflow.local_exec)
     leave_notes(plan.trace_folders())
 

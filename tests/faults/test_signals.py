@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 
 import psutil
@@ -20,8 +21,9 @@ from faults import (
     start,
     wait_for_job,
 )
+from grokscope.workflow import lock
 from grokscope.workflow.lock import InUseError, claim, clear_stale_lock, stop_orphans
-from project import TINY, run_tool
+from project import ROOT, TINY, run_tool
 
 slow = pytest.mark.slow
 
@@ -121,9 +123,93 @@ def test_a_lock_whose_owner_lives_stays(state):
     assert not list(state.glob("locks/*"))
 
 
+def on_another_machine(monkeypatch):
+    """Simulate a second machine that sees the files and not the locks of the first."""
+    monkeypatch.setattr(lock, "_machine", lambda: ["host far", "far"], raising=False)
+    monkeypatch.setattr("fcntl.flock", lambda descriptor, operation: None)
+
+
+def test_a_lock_of_another_machine_stays(state, monkeypatch):
+    """Whether its owner lives cannot be seen from here: flock may hold for one machine alone."""
+    owner = child(lambda: claim(state))
+    try:
+        on_another_machine(monkeypatch)
+        for refused in (clear_stale_lock, claim):
+            with pytest.raises(InUseError, match=rf"process {owner} on .* delete {state}/owner"):
+                refused(state)
+        assert list(state.glob("locks/*"))
+        # As the message says.
+        (state / "owner.lock").unlink()
+        assert clear_stale_lock(state) == [state / "locks/0.input.lock"]
+    finally:
+        os.kill(owner, signal.SIGKILL)
+        os.waitpid(owner, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="boots have a name on Linux alone")
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_container_or_a_restart_is_the_same_machine(state, monkeypatch, lost):
+    """Either has one of the names of the machine that the killed owner ran on."""
+    owner = child(lambda: claim(state))
+    os.kill(owner, signal.SIGKILL)
+    os.waitpid(owner, 0)
+    names = lock._machine()
+    names[lost] = "another"
+    monkeypatch.setattr(lock, "_machine", lambda: names)
+    assert clear_stale_lock(state) == [state / "locks/0.input.lock"]
+
+
+def test_an_owner_that_ends_by_itself_leaves_the_directory_to_other_machines(state, monkeypatch):
+    code = (
+        "import sys; from pathlib import Path; from grokscope.workflow.lock import claim\n"
+        "claim(Path(sys.argv[1])); print(Path(sys.argv[1], 'owner.lock').read_text())"
+    )
+    call = [sys.executable, "-c", code, str(state)]
+    ended = subprocess.run(
+        call, check=True, capture_output=True, text=True, cwd=ROOT / "workflow/scripts"
+    )
+    assert "snakemake (process" in ended.stdout
+    on_another_machine(monkeypatch)
+    assert clear_stale_lock(state) == [state / "locks/0.input.lock"]
+
+
 def test_nothing_is_made_where_nothing_is_stale(tmp_path):
     assert clear_stale_lock(tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
+
+
+def test_who_only_looks_at_a_script_is_no_job(tmp_path):
+    script = tmp_path / ".snakemake/scripts/job.train_runs.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("")
+    # As orphans are: without a Snakemake above.
+    shell = "tail -f {0} & echo $!; {1} -c 'import time; time.sleep(600)' {0} & echo $!"
+    shell = shell.format(script, sys.executable)
+    with subprocess.Popen(
+        ["sh", "-c", shell],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as started:
+        pids = [int(started.stdout.readline()) for _ in range(2)]
+        try:
+            time.sleep(0.5)
+            assert stop_orphans(tmp_path / ".snakemake") == []
+            assert all(psutil.pid_exists(pid) for pid in pids)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_job_of_another_user_is_named(tmp_path, monkeypatch):
+    class Foreign:
+        pid = 77
+
+        def kill(self):
+            raise psutil.AccessDenied(self.pid)
+
+    monkeypatch.setattr(lock, "_orphans", lambda state: iter([Foreign()]))
+    with pytest.raises(InUseError, match="process 77 of another user"):
+        stop_orphans(tmp_path / ".snakemake")
 
 
 def test_orphans_are_stopped_and_other_jobs_are_not(tmp_path):
@@ -138,7 +224,7 @@ def test_orphans_are_stopped_and_other_jobs_are_not(tmp_path):
     pids = {}
     for name, script in scripts.items():
         shell = psutil.Popen(
-            ["sh", "-c", f"python3 {script} 1>&2 & echo $!"],
+            ["sh", "-c", f"'{sys.executable}' {script} 1>&2 & echo $!"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
@@ -148,7 +234,7 @@ def test_orphans_are_stopped_and_other_jobs_are_not(tmp_path):
     try:
         deadline = time.time() + 30
         while time.time() < deadline and not all(
-            "train_run" in " ".join(psutil.Process(pid).cmdline()) for pid in pids.values()
+            psutil.Process(pid).cmdline()[-1].endswith("train_run.py") for pid in pids.values()
         ):
             time.sleep(0.05)
         assert stop_orphans(tmp_path / "mine/.snakemake") == [pids["mine"]]

@@ -2,12 +2,20 @@
 
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
 from grokscope import cli
+from grokscope.core.files import replacing
 from grokscope.data.trace_reader import TraceError, read_trace
-from grokscope.train.store import TraceStore, content_hash, dependencies, training_key
+from grokscope.train.store import (
+    TraceStore,
+    UnreadableError,
+    content_hash,
+    dependencies,
+    training_key,
+)
 from synthetic import make_spec, make_trace, write
 
 
@@ -167,7 +175,8 @@ def test_the_command_lists(store, entry, spec, capsys):
 
 def test_the_command_verifies_and_deletes_what_is_bad(store, entry, spec, capsys):
     where = ("--path", str(store.root), "verify")
-    assert command(capsys, *where) == (0, "1 traces, 0 bad\n")
+    status, out = command(capsys, *where)
+    assert (status, out.startswith("1 traces, 0 bad")) == (0, True)
     flip(entry.path, spec)
     status, out = command(capsys, *where)
     assert status == 1
@@ -190,3 +199,150 @@ def test_the_command_prunes_what_was_not_used(store, entry, spec, capsys, tmp_pa
 
 def test_kept_traces_are_readable(entry, spec):
     assert read_trace(entry.path, spec).spec == spec
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    """Refuse to this process what another user's modes would (tests may run as root)."""
+
+    def refuse(name, what):
+        allowed = getattr(os, name) if name != "open" else open
+
+        def asked(path, *others, **options):
+            if str(path) == str(what):
+                raise PermissionError(13, "Permission denied", str(path))
+            return allowed(path, *others, **options)
+
+        monkeypatch.setattr("builtins.open" if name == "open" else f"os.{name}", asked)
+
+    return refuse
+
+
+def test_what_may_not_be_read_is_not_bad(store, entry, refuse, capsys):
+    """Neither is it deleted: to its owner it is good."""
+    refuse("open", entry.path)
+    status, out = command(capsys, "--path", str(store.root), "verify", "--delete")
+    assert status == 1
+    assert f"unreadable: {entry.path}: Permission denied" in out
+    assert "1 traces, 0 bad (0 deleted), 0 of other versions, 1 unreadable (both kept)" in out
+    assert entry.path.exists()
+
+
+@pytest.mark.parametrize("call", ["listdir", "stat"])
+def test_a_folder_that_may_not_be_entered_is_told_and_the_run_trained(
+    store, entry, spec, refuse, call, capsys, tmp_path
+):
+    refuse(call, entry.path.parent if call == "listdir" else entry.path)
+    found, (error,) = store.fetch(spec, "cpu", tmp_path / "target.parquet")
+    assert found is None
+    assert isinstance(error, UnreadableError)
+    assert str(error) == f"{entry.path.parent}: Permission denied"
+    status, out = command(capsys, "--path", str(store.root), "verify", "--delete")
+    assert status == 1
+    assert f"unreadable: {entry.path.parent}: Permission denied" in out
+    assert "unreadable" in command(capsys, "--path", str(store.root), "list")[1]
+
+
+def test_a_store_that_may_not_be_read_is_no_empty_store(store, entry, refuse, capsys):
+    refuse("listdir", store.root)
+    with pytest.raises(SystemExit):
+        command(capsys, "--path", str(store.root), "verify")
+    assert f"error: {store.root}: Permission denied" in capsys.readouterr().err
+
+
+def test_a_trace_of_another_version_is_kept(store, spec, entry, capsys):
+    """Whoever shares the store may work with that version."""
+    trace = make_trace(spec)
+    info = replace(trace.info, schema_version=trace.info.schema_version - 1)
+    path = write(replace(trace, info=info), entry.path.parent / "other")
+    path.rename(entry.path.with_name(f"{'0' * 64}-{content_hash(path)}.parquet"))
+    status, out = command(capsys, "--path", str(store.root), "verify", "--delete")
+    assert status == 0
+    assert "2 traces, 0 bad (0 deleted), 1 of other versions" in out
+    assert len(store.entries()) == 2
+
+
+def test_a_bad_entry_that_cannot_be_deleted_is_told(store, entry, spec, monkeypatch, capsys):
+    flip(entry.path, spec)
+
+    def unlink(path, missing_ok=False):
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr("pathlib.Path.unlink", unlink)
+    where = ("--path", str(store.root))
+    status, out = command(capsys, *where, "verify", "--delete")
+    assert status == 1
+    assert f"not deleted: {entry.path}: Operation not permitted" in out
+    os.utime(entry.path, (0, 0))
+    status, out = command(capsys, *where, "prune", "--days", "1")
+    assert status == 1
+    assert f"not deleted: {entry.path}: Operation not permitted" in out
+
+
+@pytest.mark.parametrize("days", ["-1", "nan", "inf", "x"])
+def test_a_senseless_number_of_days_deletes_nothing(store, entry, days, capsys):
+    with pytest.raises(SystemExit):
+        command(capsys, "--path", str(store.root), "prune", f"--days={days}")
+    assert "argument --days" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="not a number from 0 on"):
+        store.prune(-1)
+    assert store.entries() == [entry]
+
+
+def test_what_dead_writers_left_goes_after_a_day(store, entry):
+    old, new = (entry.path.with_name(f".{name}.0123456789abcdef.tmp") for name in "ab")
+    for path in (old, new):
+        path.write_text("half")
+    os.utime(old, (time.time() - 2 * 86_400,) * 2)
+    assert store.prune(90) == ([], [])
+    assert sorted(path.name for path in entry.path.parent.iterdir()) == sorted(
+        [new.name, entry.path.name]
+    )
+
+
+def test_prune_takes_the_clock_of_the_files(store, entry, monkeypatch):
+    """This machine's is a year ahead, or behind."""
+    for wrong in (366, -366):
+        now = time.time() + wrong * 86_400
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        assert store.prune(30) == ([], [])
+    # From a machine whose clock was ahead: used now.
+    os.utime(entry.path, (2**32, 2**32))
+    assert store.prune(0) == ([], [])
+
+
+def test_a_link_to_nowhere_is_no_entry(store, spec, entry, tmp_path):
+    entry.path.unlink()
+    entry.path.symlink_to("nowhere")
+    assert store.entries() == []
+    assert store.fetch(spec, "cpu", tmp_path / "target.parquet") == (None, [])
+
+
+def test_a_linked_entry_and_a_linked_store_are_read(store, spec, entry, trace, tmp_path):
+    entry.path.rename(tmp_path / "elsewhere")
+    entry.path.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to(store.root, target_is_directory=True)
+    linked = TraceStore(tmp_path / "link")
+    found, errors = linked.fetch(spec, "cpu", tmp_path / "target.parquet")
+    assert found is not None and errors == []
+    os.utime(tmp_path / "elsewhere", (0, 0))
+    assert linked.prune(1) == ([found], [])
+    # The link, not what others may use.
+    assert (tmp_path / "elsewhere").exists() and not entry.path.is_symlink()
+
+
+def test_all_names_fit_where_few_characters_do(entry):
+    """On eCryptfs 143 bytes."""
+    assert len(entry.path.name) <= 143
+    for name in (entry.path.name, "\N{EURO SIGN}" * 40):
+        with replacing(entry.path.with_name(name)) as temporary:
+            assert len(temporary.name.encode()) <= 143
+            temporary.touch()
+
+
+def test_two_machines_with_one_process_number_write_apart(entry, monkeypatch):
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    with replacing(entry.path) as one, replacing(entry.path) as other:
+        assert one != other
+        one.write_text("one")
+        other.write_text("other")

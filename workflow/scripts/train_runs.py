@@ -10,7 +10,7 @@ from grokscope.data.trace_writer import write_trace
 from grokscope.runs.spec import RunKey, RunSpec, read_specs
 from grokscope.train.checkpoint import Checkpoint
 from grokscope.train.devices import choose_device
-from grokscope.train.store import TraceStore, training_key
+from grokscope.train.store import TraceStore, UnreadableError, training_key
 from grokscope.workflow.script import run
 
 CHECKPOINTS = Path("results/checkpoints")
@@ -20,7 +20,8 @@ def fetch(store: TraceStore, spec: RunSpec, device: str, path: str, log: TextIO)
     """Copy the trace of a run from the store; whether the store had it."""
     entry, errors = store.fetch(spec, device, path)
     for error in errors:
-        print(f"warning: bad entry of the trace store, not used: {error}", file=log)
+        kind = "unreadable" if isinstance(error, UnreadableError) else "bad"
+        print(f"warning: {kind} entry of the trace store, not used: {error}", file=log)
     if entry is not None:
         print(f"{spec.key}: taken from the trace store: {entry.path}", file=log)
     return entry is not None

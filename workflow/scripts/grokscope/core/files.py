@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from grokscope.core.errors import WriteError
+
+# End of the names of files that are being written, or whose writer was killed.
+TEMPORARY = ".tmp"
 
 
 @contextmanager
@@ -26,7 +30,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     temporary.write_text("...")
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Chosen at random: hosts and containers that share a folder have the same process numbers.
+    # Some file systems allow no more than 143 bytes, and a character has up to four.
+    temporary = path.with_name(f".{path.name[:30]}.{secrets.token_hex(8)}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -48,7 +48,8 @@ def _is_about_code(node: ast.AST) -> bool:
 def _parts(text: ast.JoinedStr) -> list[Any]:
     """Parts of an f-string, joined where they can be: the parser cuts it as its version likes."""
     parts: list[Any] = []
-    for value in text.values:
+    values: list[Any] = text.values
+    for value in values:
         if _is_text(value) and parts and _is_text(parts[-1]):
             parts[-1] = ast.Constant(parts[-1].value + value.value)
         elif not _is_text(value) or value.value:

@@ -39,6 +39,10 @@ class TraceError(BadFileError):
     """A trace that is damaged, of another schema, or of another run."""
 
 
+class OtherVersionError(TraceError):
+    """A trace of another version of Grokscope, for which it may be good."""
+
+
 # Not Arrow's to_numpy, which imports pandas.
 def _to_numpy(column: pa.ChunkedArray) -> NDArray[Any]:
     """Values of a column, read-only; with nulls, float64 with NaN for null."""
@@ -142,9 +146,10 @@ def check_trace(
         metadata = file.metadata.metadata or {}
         spec = RunSpec.from_json(metadata[SPEC].decode())
         values: dict[str, Any] = json.loads(metadata[INFO])
-        if values.get("schema_version") != SCHEMA_VERSION:
-            raise TraceError(
-                f"trace schema version {values.get('schema_version')}, "
+        found = values.get("schema_version")
+        if found != SCHEMA_VERSION:
+            raise (OtherVersionError if isinstance(found, int) else TraceError)(
+                f"trace schema version {found}, "
                 f"this code reads version {SCHEMA_VERSION}; delete the file to train it again"
             )
         _check_digest(data, metadata)
@@ -172,7 +177,7 @@ def check_trace(
         facts = file.read(["step", "seed"], use_threads=False)
         steps, seeds = _to_numpy(facts["step"]), _to_numpy(facts["seed"])
     except TraceError as error:
-        raise TraceError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
     except FileNotFoundError:
         raise TraceError(f"{path}: no such trace") from None
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -18,8 +18,9 @@ import hashlib
 import json
 import os
 import re
+import stat
 import sys
-import time
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from grokscope.core.files import replacing
+from grokscope.core.files import TEMPORARY, replacing
 from grokscope.core.provenance import code_hashes
 from grokscope.data.trace import SCHEMA_VERSION, trace_schema
 from grokscope.data.trace_reader import TraceError, check_trace
@@ -35,11 +36,17 @@ from grokscope.runs.spec import RunSpec
 from grokscope.train.processors import processor_kind
 
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<content>[0-9a-f]{64})\.parquet")
+_LEFT = re.compile(r"\..*" + re.escape(TEMPORARY))
+_DAY = 86_400
 _CHUNK = 1 << 20
 
 
 class StoreError(TraceError):
     """An entry whose content does not match its name."""
+
+
+class UnreadableError(StoreError):
+    """What may not be read here and now: nothing is known against it."""
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
@@ -56,9 +63,26 @@ def max_bytes(spec: RunSpec) -> int:
     return (1 << 20) + 16 * len(trace_schema(spec)) * (spec.steps + 1)
 
 
-def _is_entry(path: Path) -> bool:
-    """Whether a path is a file named like an entry (reading a pipe would never end)."""
-    return _NAME.fullmatch(path.name) is not None and path.is_file()
+def _files(folder: Path, named: re.Pattern[str]) -> list[Path]:
+    """Files of a folder with names of a pattern, in order (reading a pipe would never end).
+
+    Raises
+    ------
+    UnreadableError
+        If the folder may not be read or entered.
+    """
+    found = []
+    try:
+        for name in sorted(os.listdir(folder)):
+            if named.fullmatch(name):
+                with suppress(FileNotFoundError):  # Deleted meanwhile, or a link to nowhere.
+                    if stat.S_ISREG((folder / name).stat().st_mode):
+                        found.append(folder / name)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UnreadableError(f"{folder}: {error.strerror}") from None
+    return found
 
 
 @cache
@@ -137,11 +161,17 @@ class Entry:
 
         Raises
         ------
+        UnreadableError
+            If it may not be read.
         TraceError
             Saying what is wrong.
         """
         path = path or self.path
-        if content_hash(path) != self.content:
+        try:
+            content = content_hash(path)
+        except OSError as error:
+            raise UnreadableError(error.strerror) from None
+        if content != self.content:
             raise StoreError("content hash differs from the one in its name")
         return check_trace(path, expected)[0]
 
@@ -158,9 +188,27 @@ class TraceStore:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).expanduser()
 
+    def scan(self, named: re.Pattern[str] = _NAME) -> tuple[list[Path], list[UnreadableError]]:
+        """Files with names of a pattern, in order, and which folders may not be read.
+
+        Raises
+        ------
+        UnreadableError
+            If the whole store may not be read.
+        """
+        found: list[Path] = []
+        errors: list[UnreadableError] = []
+        _files(self.root, named)
+        for folder in sorted(self.root.glob("??")):
+            try:
+                found += _files(folder, named) if folder.is_dir() else []
+            except UnreadableError as error:
+                errors.append(error)
+        return found, errors
+
     def entries(self) -> list[Entry]:
-        """All entries, ordered by name; other files are ignored."""
-        return [Entry(path) for path in sorted(self.root.glob("??/*")) if _is_entry(path)]
+        """All entries that can be seen, ordered by name; other files are ignored."""
+        return [Entry(path) for path in self.scan()[0]]
 
     def fetch(
         self, spec: RunSpec, device: str, target: str | os.PathLike[str]
@@ -185,17 +233,22 @@ class TraceStore:
         """
         key = training_key(spec, device)
         errors: list[TraceError] = []
-        for path in sorted((self.root / key[:2]).glob(f"{key}-*.parquet")):
-            if not _is_entry(path):
-                continue
-            entry = Entry(path)
+        try:
+            paths = _files(self.root / key[:2], re.compile(f"{key}-.*"))
+        except UnreadableError as error:
+            return None, [error]
+        for entry in map(Entry, paths):
+            path = entry.path
             try:
                 if path.stat().st_size > max_bytes(spec):
-                    raise StoreError("larger than any trace of its specification")
+                    errors.append(
+                        StoreError(f"{path}: larger than any trace of its specification")
+                    )
+                    continue
                 # The bytes alone, without permissions and times.
                 data = path.read_bytes()
-            except (TraceError, OSError) as error:
-                errors.append(StoreError(f"{path}: {error}"))
+            except OSError as error:
+                errors.append(UnreadableError(f"{path}: {error.strerror}"))
                 continue
             try:
                 with replacing(target) as temporary:
@@ -226,10 +279,33 @@ class TraceStore:
             temporary.write_bytes(Path(trace).read_bytes())
         return entry
 
-    def prune(self, days: float) -> list[Entry]:
-        """Delete the entries that were not used for `days` days, and return them."""
-        before = time.time() - days * 86_400
-        old = [entry for entry in self.entries() if entry.last_used < before]
-        for entry in old:
-            entry.path.unlink(missing_ok=True)
-        return old
+    def prune(self, days: float) -> tuple[list[Entry], list[str]]:
+        """Delete the entries that were not used for `days` days.
+
+        Also what writers left that were killed more than a day ago.
+
+        Returns
+        -------
+        deleted, problems
+            The deleted entries, and what cannot be deleted and why.
+        """
+        if not days >= 0:
+            raise ValueError(f"days: {days} is not a number from 0 on")
+        if not self.root.is_dir():
+            return [], []
+        try:
+            # The clock that the files' times are of, which may be a server's.
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                now = os.fstat(file.fileno()).st_mtime
+        except OSError as error:
+            return [], [f"{self.root}: {error.strerror}"]
+        old = [entry for entry in self.entries() if entry.last_used < now - days * _DAY]
+        left = [path for path in self.scan(_LEFT)[0] if path.stat().st_mtime < now - _DAY]
+        deleted, problems = [], []
+        for path in [*left, *(entry.path for entry in old)]:
+            try:
+                path.unlink(missing_ok=True)
+                deleted.append(path)
+            except OSError as error:
+                problems.append(f"{path}: {error.strerror}")
+        return [entry for entry in old if entry.path in deleted], problems

@@ -4,10 +4,15 @@ Snakemake marks a directory as in use by files in ``.snakemake/locks``, which ou
 process. Here the owner also holds a lock of the operating system, which ends with the process:
 whoever can take it knows that files left in ``.snakemake/locks`` have no owner, and that jobs
 still running in the directory are orphans.
+
+On some network file systems such a lock holds for one machine alone (Lustre with ``localflock``,
+NFS with ``local_lock``). So the lock's file also names the machine, until its owner ends by
+itself; where it names another one, nobody here can know whether the owner lives: its files stay.
 """
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import logging
 import os
@@ -39,19 +44,32 @@ def _lock(state: Path) -> int | None:
         Naming the owner.
     """
     state.mkdir(parents=True, exist_ok=True)
+    folder = state.parent.resolve()
     descriptor = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    owner, _, machine = os.pread(descriptor, 1000, 0).decode(errors="replace").partition("\n")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.pread(descriptor, 1000, 0).decode(errors="replace") or "another process"
         os.close(descriptor)
         raise InUseError(
-            f"{owner} works in {state.parent.resolve()}: wait for it, or stop it with SIGINT"
+            f"{owner or 'another process'} works in {folder}: wait for it, or stop it with SIGINT"
         ) from None
     except OSError:
         os.close(descriptor)
         return None
+    if machine and not set(machine.split("\n")) & set(_machine()):
+        os.close(descriptor)
+        raise InUseError(
+            f"{owner} worked in {folder} and has not said that it ended; whether it lives cannot "
+            f"be seen from {platform.node()}. If it does not, delete {folder / state.name / _LOCK}"
+        )
     return descriptor
+
+
+def _machine() -> list[str]:
+    """Names of this machine, one of which is enough: containers have host names of their own."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return [f"host {platform.node()}", *([boot.read_text().strip()] if boot.is_file() else [])]
 
 
 def clear_stale_lock(state: Path = Path(".snakemake")) -> list[Path]:
@@ -60,13 +78,17 @@ def clear_stale_lock(state: Path = Path(".snakemake")) -> list[Path]:
     Raises
     ------
     InUseError
-        If the owner lives.
+        If the owner lives, or may live on another machine.
     """
     # A call that only plans must not write into the directory, which may be read-only.
     stale = list(state.glob("locks/*.lock"))
     if not stale and not (state / _LOCK).exists():
         return []
-    descriptor = _lock(state)
+    try:
+        descriptor = _lock(state)
+    except OSError:
+        # Nothing can be written here: a plan needs no lock, and anything else will say so.
+        return []
     if descriptor is None:
         return []
     # An owner that has not yet reached claim() may lose its files here, but not its claim.
@@ -82,15 +104,22 @@ def claim(state: Path = Path(".snakemake")) -> None:
     Raises
     ------
     InUseError
-        If another process owns it.
+        If another process owns it, or one on another machine may.
     """
     descriptor = _lock(state)
     if descriptor is None:
         return
     text = f"snakemake (process {os.getpid()} on {platform.node()}, since {time.ctime()})"
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(), 0)
+    os.pwrite(descriptor, "\n".join([text, *_machine()]).encode(), 0)
     _held.append(descriptor)
+    atexit.register(_disown, descriptor, os.getpid())
+
+
+def _disown(descriptor: int, owner: int) -> None:
+    """Say that the owner ended by itself; a fork of it does not."""
+    if os.getpid() == owner:
+        os.ftruncate(descriptor, 0)
 
 
 def _orphans(state: Path) -> Iterator[psutil.Process]:
@@ -98,7 +127,10 @@ def _orphans(state: Path) -> Iterator[psutil.Process]:
     scripts = f"{state.resolve()}/scripts/"
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if not any(scripts in word for word in process.cmdline()):
+            # Not an editor or a pager that shows the script.
+            interpreter, script, *_ = [*process.cmdline(), "", ""]
+            named = "python" in Path(interpreter).name.lower()
+            if not named or not script.startswith(scripts):
                 continue
             above = [parent.cmdline() for parent in process.parents()]
             if not any("snakemake" in Path(word).name for line in above for word in line[:3]):
@@ -110,11 +142,22 @@ def stop_orphans(state: Path = Path(".snakemake")) -> list[int]:
 
     To be called by the owner of the directory: an orphan's output would otherwise interfere with
     the new owner's jobs.
+
+    Raises
+    ------
+    InUseError
+        If one belongs to another user.
     """
     orphans = list(_orphans(state))
     for process in orphans:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+        try:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        except psutil.AccessDenied:
+            raise InUseError(
+                f"process {process.pid} of another user, whose snakemake is dead, works in "
+                f"{state.parent.resolve()}: wait for it, or have it stopped"
+            ) from None
     psutil.wait_procs(orphans, timeout=10)
     return sorted(process.pid for process in orphans)
 
