@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -79,3 +81,20 @@ def test_the_lock_is_of_the_requirements():
 def test_the_environment_is_installed_by_hash():
     makefile = (ROOT / "Makefile").read_text()
     assert "--require-hashes --no-deps --requirement requirements.lock" in makefile
+
+
+def test_an_environment_without_its_interpreter_is_made_again(tmp_path):
+    """As after an upgrade that removed the Python it was made with."""
+    (tmp_path / "bin").mkdir()
+    link = tmp_path / "bin/python"
+    link.symlink_to(sys.executable)
+    (tmp_path / ".ready").touch()
+    command = ["make", "--dry-run", "environment", f"VENV={tmp_path}"]
+
+    def plan():
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert "-m venv" not in plan()
+    link.unlink()
+    link.symlink_to(tmp_path / "gone")
+    assert "-m venv" in plan()
