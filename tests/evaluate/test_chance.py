@@ -33,17 +33,20 @@ def rows_of(
     """Rows of the table for all runs together."""
     scopes = np.ones((1, len(cohort)), bool)
     asked = {"tasks": tasks, "scopes": scopes, "draws": draws, "rng": rng or stream(0, model)}
-    observed = chance.count(AtRisk(alarms, cohort), tasks, scopes)
-    perfect = chance.perfect_counts(cohort, grid, tasks, scopes)
-    null = chance.null_hits(model, alarms, cohort, grid, **asked)
-    best = chance.perfect_null_hits(model, cohort, grid, **asked)
-    return chance.compare_counts(
-        observed,
-        Counts(null, observed.judged),
-        np.array([cohort.event.sum()]),
-        best=(perfect, Counts(best, perfect.judged)),
-        alpha=0.05,
-    )
+    n_events = np.array([cohort.event.sum()])
+    sides = []
+    for counts, hits in (
+        (
+            chance.count(AtRisk(alarms, cohort), tasks),
+            chance.null_hits(model, alarms, cohort, grid, **asked),
+        ),
+        (
+            chance.perfect_counts(cohort, grid, tasks),
+            chance.perfect_null_hits(model, cohort, grid, **asked),
+        ),
+    ):
+        sides.append(chance.against_moved(counts.pooled(scopes), hits))
+    return chance.compare_counts(*sides, n_events, alpha=0.05)
 
 
 # ------------------------------------------------------------------ comparison
@@ -127,14 +130,36 @@ def test_no_alarms_and_no_scores_are_no_error(model: str) -> None:
 
 
 def test_counts_without_a_value_have_no_score() -> None:
-    one, none = (
-        Counts(np.ones((1, 1, 1)), np.ones((1, 1, 1))),
-        Counts(*np.full((2, 1, 3, 1), np.nan)),
-    )
-    rows = chance.compare_counts(one, none, np.array([2]), best=(one, none), alpha=0.05)
+    one = Counts(np.ones((1, 1, 1)), np.ones((1, 1, 1)))
+    side = chance.against_moved(one, np.full((1, 3, 1), np.nan))
+    rows = chance.compare_counts(side, side, np.array([2]), alpha=0.05)
     assert [row["surrogates"] for row in rows] == [0, 0, 0]
     for name in ("p", "p_best", "events_needed"):
         assert [row[name] for row in rows] == [None] * 3
+
+
+def test_constant_times_are_tested_by_exchange() -> None:
+    """Three runs in which the detector hits and the constant time misses: p is 1 / 8.
+
+    Its own precision of 0 stands beside the score, and says nothing of luck: that a single hit
+    of many alarms is above 0 is no evidence.
+    """
+    taken = stream(0, "exchange").random((4000, 3)) < 0.5
+    everyone, n_events = np.ones((1, 3), bool), np.array([3])
+    own = Counts(np.ones((1, 1, 3), bool), np.ones((1, 1, 3), int))
+    constant = Counts(np.zeros((1, 4000, 3), bool), np.ones((1, 4000, 3), bool))
+    side = chance.against_constant(own, constant, taken, everyone[0], everyone)
+    for row in chance.compare_counts(side, side, n_events, alpha=0.05):
+        assert (row["observed"], row["null_mean"], row["null_high"]) == (1, 0, 0)
+        assert row["p"] == row["p_best"] == pytest.approx(1 / 8, abs=0.02)
+        assert row["events_needed"] == 5
+    # A run without a constant time keeps its own outcome.
+    known = np.array([False, True, False])
+    side = chance.against_constant(own, constant, taken, known, everyone)
+    row, *_ = chance.compare_counts(side, side, n_events, alpha=0.05)
+    assert row["p"] == pytest.approx(1 / 2, abs=0.03)
+    side = chance.against_constant(own, constant, taken, np.zeros(3, bool), everyone)
+    assert [row["p"] for row in chance.compare_counts(side, side, n_events, 0.05)] == [None] * 3
 
 
 # ------------------------------------------------------------------ what can be tested
@@ -217,6 +242,3 @@ def test_events_that_are_needed_by_hand() -> None:
     assert chance.events_needed(0.05, 3, 0.05, 19) is None
     for p, n in ((1.0, 5), (None, 5), (1.0, 0)):
         assert chance.events_needed(p, n, 0.05, 999) is None
-
-
-# ------------------------------------------------------------------ calibration

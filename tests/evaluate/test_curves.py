@@ -13,9 +13,10 @@ from grokscope.evaluate.curves import (
     Signal,
     Warnings,
     area,
-    constant_areas,
+    constant_placements,
     curve,
     look_back,
+    perfect_signal,
     sensitivity,
     thresholds,
 )
@@ -128,6 +129,16 @@ def test_the_stated_threshold_is_one_point() -> None:
     assert not any(row["is_operating_point"] for row in plain)
 
 
+def test_each_band_is_of_its_null_model() -> None:
+    """Shifted scores are never above the level of 1, swapped ones always."""
+    at_event, at_risk = np.array([1.0, 3.0]), np.array([0.0, 1.0, 2.0, 4.0])
+    moved, swapped = np.zeros((5, 2)), np.full((5, 2), 9.0)
+    rows = curve(at_event, at_risk, 1.0, moved, swapped)
+    (point,) = (row for row in rows if row["is_operating_point"])
+    assert (point["null_low"], point["null_high"]) == (0, 0)
+    assert (point["swapped_low"], point["swapped_high"]) == (1, 1)
+
+
 def test_many_levels_are_thinned() -> None:
     values = np.arange(10_000.0)
     levels = thresholds(values[:5], values, None)
@@ -225,6 +236,27 @@ def test_random_scores_are_within_their_null(model: str) -> None:
     assert np.mean(inside) >= 0.91
 
 
+def test_scores_are_swapped_in_the_cell_not_in_the_panel() -> None:
+    """All three runs are of one panel, run 1 is of a cell of its own."""
+    made = planted()
+    made = replace(made, cohort=replace(made.cohort, panel=np.zeros(3, np.int64)))
+    values = Warnings(made, (10, 10)).surrogates("swapped", 50, stream(0, "swapped"))
+    assert set(values[:, 0]) == {9, 209}
+    assert set(values[:, 1]) == {111}
+
+
+def test_a_perfect_signal_is_highest_at_the_events_and_nowhere_at_risk() -> None:
+    made = perfect_signal(planted(), (10, 50))
+    warnings = Warnings(made, (10, 50))
+    assert warnings.at_event.tolist() == [1, 1]
+    assert warnings.at_risk(everything(made)).max() == 0
+    assert area(warnings.at_event, warnings.at_risk(everything(made))) == 1
+    assert [np.isnan(of_run[:2]).all() for of_run in made.scores] == [True] * 3
+    # Warm-up until the onset: nothing can warn of it.
+    late = replace(planted(), scores=[np.r_[np.full(10, np.nan), np.zeros(10)]] * 3)
+    assert Warnings(perfect_signal(late, (10, 50)), (10, 50)).at_event.tolist() == [LOWEST, 1]
+
+
 def test_an_event_before_the_first_score_has_none() -> None:
     late = np.full(100, np.nan)
     late[60:] = 1
@@ -250,6 +282,7 @@ def test_areas_of_constant_times_by_brute_force() -> None:
         at_event = cohort.onset[cohort.event] // STEP * STEP - tau[cohort.event]
         pooled = np.sort(np.concatenate(pool))
         expected.append(float(area(np.nan_to_num(at_event, nan=LOWEST), pooled)))
-    assert constant_areas(times, cohort, member, STEP) == pytest.approx(expected)
+    found = constant_placements(times, cohort, member, STEP)
+    assert found.mean(axis=1) == pytest.approx(expected)
     only = np.array([False, False, False, False, True])
-    assert np.isnan(constant_areas(times, cohort, only, STEP)).all()
+    assert np.isnan(constant_placements(times, cohort, only, STEP)).all()

@@ -304,6 +304,26 @@ def test_leads_of_all_events_and_censored_ones() -> None:
     assert row["time_in_warning"] == pytest.approx((300 + 100 + 3901) / 11002)
 
 
+def test_a_censored_alarm_is_no_false_alarm() -> None:
+    """Of alarms at 500 and 3,900 in a run to 4,000 without onset only the first is known false."""
+    made = tables(
+        transitions([run(0, 1000), run(1, None)]),
+        {"planted": lambda row, steps: np.isin(steps, [] if row["seed"] == 0 else [500, 3900])},
+        changed(development_seeds=[]),
+        {"planted": 0.5},
+    )
+    row = only(
+        made["evaluation"],
+        detector="planted",
+        rule="every",
+        lead_min=200,
+        lead_max=400,
+        threshold_source="published",
+    )
+    assert (row["n_alarms"], row["n_judged"], row["n_hits"]) == (2, 1, 0)
+    assert row["false_alarms_per_10000"] == pytest.approx(1e4 / (1000 + 4001))
+
+
 def test_references_by_hand() -> None:
     """Development onsets 900, 1000, 1400: alarms at 1000 - 205 and, for 200-400, at 700."""
     onsets = {0: 900, 1: 1000, 2: 1400, 4: 1000, 5: 1300}

@@ -126,8 +126,8 @@ def evaluate_alarms(
         raise ValueError(f"run {run} alarms at step {step}, before its first, {grid.first[run]}")
     fired = AtRisk(raised, cohort)
     task, everyone = (rule, window), np.ones((1, n), bool)
-    observed = chance.count(fired, [task], everyone)
-    perfect = chance.perfect_counts(cohort, grid, [task], everyone)
+    observed = chance.count(fired, [task]).pooled(everyone)
+    perfect = chance.perfect_counts(cohort, grid, [task]).pooled(everyone)
     n_events = np.array([cohort.event.sum()])
     rows = []
     for model in nulls.MOVED:
@@ -135,13 +135,10 @@ def evaluate_alarms(
         asked["rng"] = nulls.model_stream(seed, rule, window, model=model)
         hits = chance.null_hits(model, raised, cohort, grid, **asked)
         under = chance.perfect_null_hits(model, cohort, grid, **asked)
-        for row in chance.compare_counts(
-            observed,
-            chance.Counts(hits, observed.judged),
-            n_events,
-            best=(perfect, chance.Counts(under, perfect.judged)),
-            alpha=alpha,
-        ):
+        ours, best = (
+            chance.against_moved(of, made) for of, made in ((observed, hits), (perfect, under))
+        )
+        for row in chance.compare_counts(ours, best, n_events, alpha):
             rows.append({"score": row["score"], "null_model": model} | row)
     counts = observed.hits.item(), observed.judged.item()
     scores = ratios(*counts, n_events[0])

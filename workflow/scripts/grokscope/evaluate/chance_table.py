@@ -18,13 +18,13 @@ from grokscope.evaluate.curves import (
     Signal,
     Warnings,
     area,
-    constant_areas,
+    constant_placements,
     curve,
     perfect_signal,
+    placements,
 )
 from grokscope.evaluate.matching import AtRisk, Booleans, Floats, Integers
 from grokscope.evaluate.nulls import Grid
-from grokscope.evaluate.statistics import p_value
 from grokscope.evaluate.study import Scope, Study
 from grokscope.evaluate.thresholds import Policy, Subject
 
@@ -49,11 +49,17 @@ def chance_rows(
     cohort, tasks = study.cohort.take(rows), policy.tasks
     member = np.stack([scope.member for scope in scopes])
     n_events = (member & cohort.event).sum(axis=1)
-    observed = chance.count(AtRisk(policy.alarms, cohort), tasks, member)
-    perfect = chance.perfect_counts(cohort, policy.grid, tasks, member)
+    observed = chance.count(AtRisk(policy.alarms, cohort), tasks)
+    perfect = chance.perfect_counts(cohort, policy.grid, tasks)
     for model in models:
         if model == "constant_time":
-            null = best = _constant_counts(study, tasks, rows, member)
+            parts = [study.constant_counts[task] for task in tasks]
+            constant = Counts(*(np.stack(of)[:, :, rows] for of in zip(*parts, strict=True)))
+            taken, known = study.exchanging[:, rows], ~np.isnan(study.constant_times[rows])
+            ours, best = (
+                chance.against_constant(of, constant, taken, known, member)
+                for of in (observed, perfect)
+            )
         else:
             names = *policy.subject, policy.source, policy.threshold
             hits = chance.null_hits(
@@ -66,12 +72,12 @@ def chance_rows(
                 draws=settings.surrogates,
                 rng=nulls.model_stream(settings.seed, study.name, *names, model=model),
             )
-            null = Counts(hits, observed.judged)
-            hits = _perfect_null_hits(study, model, rows, policy.grid, tasks, member)
-            best = Counts(hits, perfect.judged)
-        for row in chance.compare_counts(
-            observed, null, n_events, best=(perfect, best), alpha=settings.alpha
-        ):
+            under = _perfect_null_hits(study, model, rows, policy.grid, tasks, member)
+            ours, best = (
+                chance.against_moved(of.pooled(member), made)
+                for of, made in ((observed, hits), (perfect, under))
+            )
+        for row in chance.compare_counts(ours, best, n_events, settings.alpha):
             scope, task = scopes[row.pop("scope")], tasks[row.pop("task")]
             place = place_of(study, scope, policy.subject, policy.source, task)
             yield place | {"null_model": model} | row
@@ -95,21 +101,6 @@ def _perfect_null_hits(
             rng=nulls.model_stream(settings.seed, study.name, "perfect", model=model),
         )
     return study.remembered[key]
-
-
-def _constant_counts(
-    study: Study, tasks: Sequence[Task], rows: Integers, member: Booleans
-) -> Counts:
-    """Null ``constant_time`` pooled over scopes; NaN where no run of one has such a time."""
-    known = ~np.isnan(study.constant_times[rows])
-    silent = np.where((member & known).any(axis=1), 0.0, np.nan)
-    pooling = member.T.astype(float)
-    pairs = [study.constant_counts[task] for task in tasks]
-    return Counts(
-        np.stack([hits[:, rows] @ pooling + silent for hits, _ in pairs]),
-        # At least 1: without judged alarm the precision is 0 of 1, not undefined.
-        np.maximum(np.stack([judged[:, rows] @ pooling for _, judged in pairs]), 1),
-    )
 
 
 def curve_rows(
@@ -144,24 +135,27 @@ def curve_rows(
         place = {"study": study.name, "depth": scope.depth} | subject._asdict()
         drawn = curve(at_event, at_risk, stated, here["shifted"], here["swapped"])
         points += [place | row for row in drawn]
-        observed, areas = float(area(at_event, at_risk)), {}
-        at_risk_of_perfect = perfect.at_risk(scope.member)
-        most, least = float(area(perfect.at_event[mine], at_risk_of_perfect)), {}
-        for model in nulls.MOVED:
-            areas[model] = area(here[model], at_risk)
-            least[model] = area(under[model][:, mine], at_risk_of_perfect)
-        areas["constant_time"] = least["constant_time"] = constant_areas(
+        constant = constant_placements(
             study.resampled_times[:, rows], signal.cohort, scope.member, study.resolution
         )
+        taken = study.exchanging[:, rows[warnings.events[mine]]]
+        sides = []
+        for side, values in ((warnings, draws), (perfect, under)):
+            pool = side.at_risk(scope.member)
+            own = placements(side.at_event[mine], pool)
+            nulls_of = {model: (area(values[model][:, mine], pool), None) for model in nulls.MOVED}
+            mixed = chance.exchanged(own, constant, taken) + 0 * constant
+            nulls_of["constant_time"] = constant.mean(axis=1), mixed.mean(axis=1)
+            sides.append((float(own.mean()), nulls_of))
+        (observed, ours), (most, best) = sides
         task = ("curve", study.primary)
         for model in nulls.MODELS:
-            p_best = p_value(most, least[model])
-            outlook = chance.prospects(p_best, len(at_event), settings.alpha, settings.surrogates)
+            p_best = chance.compare(most, *best[model])["p"]
             tests.append(
                 place_of(study, scope, subject, "none", task)
                 | {"score": "auc", "null_model": model}
-                | chance.compare(observed, areas[model])
-                | outlook
+                | chance.compare(observed, *ours[model])
+                | chance.prospects(p_best, len(at_event), settings.alpha, settings.surrogates)
             )
     return points, tests
 

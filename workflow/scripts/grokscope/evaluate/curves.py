@@ -188,15 +188,29 @@ class Warnings:
         return look_back(turns, nearest, farthest)[-len(known) :]
 
 
-def area(at_events: Floats, at_risk: Floats) -> Floats:
-    """Area under sensitivity against time in warning.
+def placements(at_events: Floats, at_risk: Floats) -> Floats:
+    """Share of the steps at risk that each event is above, ties counting one half.
 
     Parameters
     ----------
     at_events
         M at the events, shape ``(..., n_events)``.
     at_risk
-        M at all steps at risk, ascending, shape ``(n,)``.
+        M at all steps at risk, ascending, shape ``(n,)``, at least one.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(..., n_events)``.
+    """
+    below = np.searchsorted(at_risk, at_events, side="left")
+    up_to = np.searchsorted(at_risk, at_events, side="right")
+    result: Floats = (below + up_to) / (2 * len(at_risk))
+    return result
+
+
+def area(at_events: Floats, at_risk: Floats) -> Floats:
+    """Area under sensitivity against time in warning: the mean of :func:`placements`.
 
     Returns
     -------
@@ -205,14 +219,14 @@ def area(at_events: Floats, at_risk: Floats) -> Floats:
     """
     if not at_events.shape[-1] or not len(at_risk):
         return np.full(at_events.shape[:-1], np.nan)
-    below = np.searchsorted(at_risk, at_events, side="left")
-    up_to = np.searchsorted(at_risk, at_events, side="right")
-    result: Floats = np.mean(below + up_to, axis=-1) / (2 * len(at_risk))
+    result: Floats = placements(at_events, at_risk).mean(axis=-1)
     return result
 
 
-def constant_areas(times: Floats, cohort: Cohort, member: Booleans, resolution: int) -> Floats:
-    """Null ``constant_time``: area of the score ``t - tau`` over some runs, for each draw of tau.
+def constant_placements(
+    times: Floats, cohort: Cohort, member: Booleans, resolution: int
+) -> Floats:
+    """Null ``constant_time``: placements of the score ``t - tau`` over some runs.
 
     Parameters
     ----------
@@ -224,13 +238,14 @@ def constant_areas(times: Floats, cohort: Cohort, member: Booleans, resolution: 
     Returns
     -------
     ndarray
-        Shape ``(draws,)``; NaN where no run has a time, or none an event.
+        Of the events, for each draw of tau, shape ``(draws, n_events)``; NaN where no run has a
+        time.
     """
     runs = np.flatnonzero(member)
     events = runs[cohort.event[runs]]
     scored = ~np.isnan(times[0])
-    if not len(events) or not scored[runs].any():
-        return np.full(len(times), np.nan)
+    if not scored[runs].any():
+        return np.full((len(times), len(events)), np.nan)
     blocks = -(-cohort.risk_end // resolution)
     silent = blocks[runs[~scored[runs]]].sum()
     ahead = cohort.onset[events] // resolution - times[:, events] / resolution
@@ -246,7 +261,7 @@ def constant_areas(times: Floats, cohort: Cohort, member: Booleans, resolution: 
         for edge in (np.ceil(place), np.floor(place) + 1):
             inside = np.clip(edge, 0, len(before) - 1).astype(np.int64)
             smaller += np.where(np.isnan(ahead), 0, before[inside])
-    result: Floats = smaller.mean(axis=1) / (2 * blocks[runs].sum())
+    result: Floats = smaller / (2 * blocks[runs].sum())
     return result
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from grokscope.evaluate import nulls
-from grokscope.evaluate.chance import Task, constant_counts
+from grokscope.evaluate.chance import Counts, Task, constant_counts
 from grokscope.evaluate.curves import Signal
 from grokscope.evaluate.matching import (
     Booleans,
@@ -187,10 +187,22 @@ class Study:
         )
 
     @cached_property
-    def constant_counts(self) -> dict[Task, tuple[Booleans, Booleans]]:
-        """Hits and judged alarms of null ``constant_time`` by task: ``(surrogates, n_runs)``."""
-        hits, judged = constant_counts(self.resampled_times, self.cohort, self.tasks, self.primary)
-        return {task: (hits[i], judged[i]) for i, task in enumerate(self.tasks)}
+    def constant_counts(self) -> dict[Task, Counts]:
+        """Hits and judged alarms of null ``constant_time`` by task, of each run."""
+        of_tasks = constant_counts(self.resampled_times, self.cohort, self.tasks, self.primary)
+        parts = zip(*of_tasks, strict=True)
+        return {task: Counts(*part) for task, part in zip(self.tasks, parts, strict=True)}
+
+    @cached_property
+    def exchanging(self) -> Booleans:
+        """Which runs null ``constant_time`` exchanges, of those with a time.
+
+        Shape ``(surrogates, n_runs)``.
+        """
+        settings = self.analysis.evaluation
+        rng = nulls.stream(settings.seed, "exchange")
+        half = rng.random((settings.surrogates, len(self.cohort))) < 0.5
+        return half & ~np.isnan(self.constant_times)
 
     @cached_property
     def remembered(self) -> dict[tuple[Any, ...], Floats]:
