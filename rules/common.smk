@@ -26,7 +26,9 @@ onstart:
     try:
         claim()
         if orphans := stop_orphans():
-            logger.warning(f"Stopped jobs of a dead snakemake: processes {orphans}.")
+            logger.warning(
+                f"Stopped jobs of a dead snakemake: processes {orphans}."
+            )
     except InUseError as error:
         raise WorkflowError(str(error)) from None
     stop_on_signals(local=workflow.local_exec)
