@@ -91,6 +91,7 @@ def test_the_training_code_and_nothing_else_counts():
         "grokscope.runs.spec",
     } <= set(code)
     assert not {"grokscope.measure.alarms", "grokscope.train.store", "train_runs"} & set(code)
+    assert not {"grokscope.core.files", "grokscope.core.errors"} & set(code)
 
 
 def truncate(path, spec):
