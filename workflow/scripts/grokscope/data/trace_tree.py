@@ -138,9 +138,8 @@ def read_runs(
     )
     keys = key_frame([spec.key.row() for spec in specs])
     rows = keys.index.repeat([len(table) for table in tables])
-    return pd.concat(
-        [keys.loc[rows].reset_index(drop=True), whole.select(wanted).to_pandas()], axis=1
-    )
+    frame: pd.DataFrame = keys.loc[rows].reset_index(drop=True)
+    return frame.join(whole.select(wanted).to_pandas())
 
 
 def _names(specs: Sequence[RunSpec], columns: Sequence[str] | None) -> list[str]:
