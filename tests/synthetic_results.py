@@ -19,8 +19,9 @@ from grokscope.claims.published import read_published
 from grokscope.data.tables import read_table, write_table
 from grokscope.data.trace import Trace
 from grokscope.report.checks.check import Check
+from grokscope.report.checks.files import check_csv
 from grokscope.report.checks.recompute import Recomputed, recompute
-from grokscope.report.checks.validate import check_files, check_results, validate
+from grokscope.report.checks.validate import check_report, check_results, validate
 from grokscope.report.page import render_html, render_markdown, report_context
 from grokscope.report.studies import Study
 from grokscope.report.summary import TABLES as OF_SUMMARY
@@ -194,7 +195,9 @@ class Results:
 
     def problems_of_files(self) -> dict[str, list[str]]:
         """Problems of the checks that read files alone."""
-        checks = check_files(self.tables, self.csv, self.html, self.markdown)
+        of_report = (self.tables, studies_of(self.config), PUBLISHED, self.config.analysis)
+        checks = [check_csv(self.tables, self.csv)]
+        checks += check_report(self.html, self.markdown, *of_report)
         return {check.name: check.problems for check in checks if check.problems}
 
     def problems(self) -> dict[str, list[str]]:

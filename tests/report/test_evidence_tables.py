@@ -92,15 +92,15 @@ def test_rules_come_in_their_order_and_windows_by_length() -> None:
     table = rule_table(frame(rows), (200, 400), "published")
     assert [row[:2] for row in texts(table)] == [
         ["any alarm", "before onset"],
-        ["first alarm", "200-400 (published)"],
-        ["every alarm", "200-400 (published)"],
-        ["every alarm", "10-1,000"],
+        ["first alarm", "200–400 (published)"],
+        ["every alarm", "200–400 (published)"],
+        ["every alarm", "10–1,000"],
     ]
     assert texts(table)[1][2:] == cells(
-        "7 | 6 | 3 | 0.500 | 0.600 | 0.545 | 1.500 | 0.250 | 20 (10-30)"
+        "7 | 6 | 3 | 0.500 | 0.600 | 0.545 | 1.500 | 0.250 | 20 (10–30)"
     )
     table = rule_table(frame(rows), (200, 400), "development")
-    assert column(table, "precision") == ["0.750 (0.700-0.800)"]
+    assert column(table, "precision") == ["0.750 (0.700–0.800)"]
 
 
 def test_depths_are_judged_by_the_precision_of_every_alarm() -> None:
@@ -119,7 +119,7 @@ def test_null_models_stand_side_by_side() -> None:
     rows = [chance(), chance(null_model="swapped", null_mean=0.4, p=0.2), chance(rule="curve")]
     table = null_table(frame([*rows, chance(score="f1")]), (200, 400))
     assert texts(table)[0][:8] == cells(
-        "every alarm | 200-400 (published) | precision | 0.500 | 0.100 | 0.010 | - | -"
+        "every alarm | 200–400 (published) | precision | 0.500 | 0.100 | 0.010 | - | -"
     )
     assert column(table, "swapped: mean") == ["0.400", ABSENT]
     assert column(table, "score") == ["precision", "F1"]

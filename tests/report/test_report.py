@@ -9,25 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from grokscope.claims.registry import FAILS, HOLDS, NOT_TESTABLE
+from grokscope.claims.rules import Outcome
 from grokscope.claims.wording import NULLS
 from grokscope.core.formatting import steps
 from grokscope.measure.detectors.registry import DETECTORS
-from grokscope.report.checks.page import read_html, read_markdown_claims
+from grokscope.report.checks.printed import read_html, read_markdown
 from grokscope.report.figures import Figure, figure_title, run_figures, study_figures
 from grokscope.report.page import markdown_text, render_html, render_markdown, rst_html
 from grokscope.report.summary import TABLES as OF_SUMMARY
 from grokscope.report.summary import study_facts
 from grokscope.report.tables.parts import Table
 from grokscope.report.tables.ranking import Rank, answer
-from grokscope.report.verdicts import shown, tally
+from grokscope.report.verdicts import BADGES, shown, tally
 from grokscope.runs.kinds import KINDS
-from synthetic_results import PIXEL, PUBLISHED, TEMPLATES, Results, make_results
+from synthetic_results import PIXEL, PUBLISHED, TEMPLATES, Results
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return make_results(tmp_path_factory.mktemp("results"))
+@pytest.fixture
+def results(small_results: Results) -> Results:
+    return small_results
 
 
 class Outline(HTMLParser):
@@ -57,11 +57,11 @@ class Outline(HTMLParser):
             self.headings.append(data)
 
 
-def test_the_page_is_well_formed_and_claims_come_first(results: Results) -> None:
+def test_the_page_is_well_formed_and_each_study_has_a_chapter(results: Results) -> None:
     outline = Outline(results.html)
     assert outline.headings[1:] == [
-        "Claims",
         "What was measured",
+        "Claims",
         "lead_lag: lead and lag",
         "gai: early warning",
         "phase_diagram: phase diagram",
@@ -104,7 +104,7 @@ def test_text_of_the_tables_is_escaped(results: Results) -> None:
 def test_each_claim_shows_everything(results: Results) -> None:
     claims = {
         (value.row, value.field): value
-        for value in read_html(results.html)
+        for value in read_html(results.html).shown
         if value.table == "claims"
     }
     rows = results.tables["claims"].to_dict("records")
@@ -113,7 +113,8 @@ def test_each_claim_shows_everything(results: Results) -> None:
     for row, entry in zip(rows, entries, strict=True):
         name = f"study={row['study']},claim={row['claim']}"
         assert claims[name, "verdict"].value == row["verdict"]
-        for text in (row["statement"], row["published"], row["reason"], entry.weakness):
+        texts = (row["statement"], row["published"], row["reason"], entry.weakness, entry.rule)
+        for text in texts:
             assert markdown_text(text) in results.markdown
     measured = claims["study=gai,claim=GAI1", "measured"]
     value = results.tables["claims"].set_index("claim").loc["GAI1", "measured"]
@@ -122,13 +123,15 @@ def test_each_claim_shows_everything(results: Results) -> None:
 
 
 def test_markdown_says_the_same(results: Results) -> None:
-    cells = read_markdown_claims(results.markdown)
+    table = read_markdown(results.markdown).tables["Claims", "Claims"]
     rows = results.tables["claims"].to_dict("records")
-    assert list(cells) == [(row["study"], row["claim"]) for row in rows]
-    for row in rows:
-        printed = cells[row["study"], row["claim"]]
+    assert len(table.rows) == len(rows)
+    for cells, row in zip(table.rows, rows, strict=True):
+        printed = dict(zip(table.header, (cell.text for cell in cells), strict=True))
+        assert (printed["study"], printed["id"]) == (row["study"], row["claim"])
         assert printed["measured"] == shown(row["measured"], row["unit"])
         assert printed["verdict"] == row["verdict"]
+        assert printed["rule"] == row["rule"]
     figures = re.findall(r"\]\((\S+\.png)\)", results.markdown)
     assert len(figures) == 7
     assert all((results.root / "results" / name).is_file() for name in figures)
@@ -147,7 +150,7 @@ def test_the_same_results_give_the_same_bytes(results: Results) -> None:
 
 
 def test_tables_name_their_source_in_every_study(results: Results) -> None:
-    sources = {value.table for value in read_html(results.html)}
+    sources = {value.table for value in read_html(results.html).shown}
     assert sources == {"claims", "runs", "transitions", "evaluation", "chance", "phases"}
 
 
@@ -217,9 +220,10 @@ def test_the_evidence_opens_with_its_figure_and_a_sentence_per_claim(results: Re
     assert figure < sentences < table
     assert page.count("<img") == 3
     names = [f"GAI{n}" for n in range(1, 9)]
-    assert re.findall(r'<li><a href="#claim-gai-(\w+)">', page) == names
+    assert re.findall(r'<li data-counted="\w+"><a href="#claim-gai-(\w+)">', page) == names
     claims = results.tables["claims"].set_index("claim")
-    assert f"published: {claims.loc['GAI2', 'published']}" in page
+    sentence = read_html(results.html).sentences["gai: early warning", "GAI2"]
+    assert f"published: {claims.loc['GAI2', 'published']}" in sentence
 
 
 def test_the_evidence_ranks_detectors_without_test_data(results: Results) -> None:
@@ -245,15 +249,15 @@ def test_the_evidence_ranks_detectors_without_test_data(results: Results) -> Non
 def test_the_evidence_shows_every_rule_and_the_published_window(results: Results) -> None:
     table = table_of(results, "GAI above its published threshold, by rule")
     windows = [(row[0].text, row[1].text) for row in table.rows]
-    steps_ahead = ("10-40", "20-60 (published)", "10-100")
+    steps_ahead = ("10–40", "20–60 (published)", "10–100")
     assert windows == [
         ("any alarm", "before onset"),
         *((rule, ahead) for rule in ("first alarm", "every alarm") for ahead in steps_ahead),
     ]
     recall, lead = table.rows[-1][6], table.rows[-1][-1]
-    assert re.fullmatch(r"1\.000 \(1\.000-1\.000\)", recall.text)
+    assert re.fullmatch(r"1\.000 \(0\.\d{3}–1\.000\)", recall.text)
     assert lead.source is not None
-    assert lead.source[2] == "lead_median"
+    assert lead.source[2] == "lead_median,lead_q25,lead_q75"
 
 
 def test_a_detector_that_beats_all_null_models_is_said_to_know() -> None:
@@ -286,12 +290,15 @@ def test_claims_are_printed_for_readers() -> None:
 
 
 def test_tally_speaks_of_one_and_of_many() -> None:
-    counts = tally([HOLDS, FAILS, FAILS])
+    counts = tally([Outcome.HOLDS, Outcome.FAILS, Outcome.FAILS, "undecided"])
     assert [(name, count) for name, _, count in counts] == [
         ("holds", 1),
         ("fail", 2),
-        (NOT_TESTABLE, 0),
+        ("undecided", 1),
+        ("not testable at this scale", 0),
     ]
+    assert {badge for _, badge, _ in counts} == set(BADGES.values())
+    assert len({symbol for _, symbol in BADGES.values()}) == len(Outcome), "not by colour alone"
 
 
 def test_markdown_text_cannot_break_a_table() -> None:
@@ -314,3 +321,42 @@ def test_summary_counts_by_hand(results: Results) -> None:
     two = transitions.loc[first & (transitions["task"] == "modular_addition"), "lag"]
     assert lags[0]["lag"]["mean"] == sum(two) / 2
     assert results.summaries["gai"]["training"]["versions"]["torch"] == ["2.0"]
+
+
+def changed_claims(results: Results, **of: object) -> tuple[str, str]:
+    """Both pages where the first claims differ."""
+    claims = results.tables["claims"].copy()
+    for name, value in of.items():
+        claims.loc[claims["claim"] == "GAI2", name] = value
+    context = results.render(tables=results.tables | {"claims": claims})
+    html = render_html(TEMPLATES / "report.html.j2", context)
+    return html, render_markdown(TEMPLATES / "report.md.j2", context, results.root / "results")
+
+
+def test_each_outcome_has_a_badge_its_rule_and_what_would_decide(results: Results) -> None:
+    of = {"verdict": "undecided", "seeds_needed": 17, "low": None, "high": 0.5}
+    for page in changed_claims(results, **of):
+        assert "about 17 seeds would decide" in page
+        assert "1 undecided" in page
+        assert "−∞" in page
+    html, _ = changed_claims(results, **of)
+    assert '<span class="badge undecided"' in html
+    assert "? </span>undecided" in html
+    assert Outline(html).headings[1] == "Claims", "what is decided or open comes first"
+    rule = next(claim.rule for claim in PUBLISHED["GAI"].claims if claim.id == "GAI2")
+    assert f'data-field="rule">{rst_html(rule)}</span>' in html
+
+
+def test_several_kinds_of_processors_are_told(results: Results) -> None:
+    assert "kinds of processors trained" not in results.html
+    runs = results.tables["runs"].copy()
+    mine = runs.index[runs["study"] == "gai"]
+    runs.loc[mine[:2], "processor"] = "aarch64 Apple neon"
+    context = results.render(tables=results.tables | {"runs": runs})
+    page = render_html(TEMPLATES / "report.html.j2", context)
+    assert page.count("2 kinds of processors trained these runs") == 1
+    assert "2 kinds of processors" in chapter(page)
+    rows = read_html(page).tables["Methods", "Processors"].texts()
+    assert rows[0] == ["study", "trained on", "runs"]
+    assert ["gai: early warning", "aarch64 Apple neon", "2"] in rows
+    assert len(rows) == 5

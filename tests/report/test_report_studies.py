@@ -9,29 +9,25 @@ import pandas as pd
 import pytest
 
 from grokscope.report.chapters import CHAPTERS, chapter
-from grokscope.report.checks.page import read_html
+from grokscope.report.checks.printed import read_html
 from grokscope.report.definitions import definitions
 from grokscope.report.page import render_html, render_markdown
 from grokscope.report.studies import Study, read_studies
 from grokscope.report.summary import study_facts
 from grokscope.report.verdicts import citation, support_tables, supports
-from grokscope.runs.config import check_config, default_analysis
+from grokscope.runs.config import default_analysis
 from grokscope.runs.kinds import KINDS
 from synthetic_results import (
     PUBLISHED,
     TEMPLATES,
     Results,
-    make_results,
-    own_figures,
-    own_values,
     studies_of,
 )
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    root = tmp_path_factory.mktemp("own")
-    return make_results(root, check_config(own_values()), figures=own_figures(root))
+@pytest.fixture
+def results(own_results: Results) -> Results:
+    return own_results
 
 
 def headings(page: str) -> list[str]:
@@ -40,8 +36,8 @@ def headings(page: str) -> list[str]:
 
 def test_each_study_has_a_chapter_in_the_order_of_the_configuration(results: Results) -> None:
     assert headings(results.html) == [
-        "Claims",
         "What was measured",
+        "Claims",
         "narrow: early warning",
         "wide: early warning",
         "my_map: phase diagram",
@@ -62,7 +58,7 @@ def test_no_id_of_the_page_is_used_twice(results: Results) -> None:
 def test_every_number_agrees_with_its_table(results: Results) -> None:
     assert results.problems_of_tables() == {}
     assert results.problems_of_files() == {}
-    rows = {shown.row for shown in read_html(results.html)}
+    rows = {shown.row for shown in read_html(results.html).shown}
     assert "study=narrow,claim=GAI1" in rows
     assert "study=wide,claim=GAI1" in rows
     assert any("study=my_map" in row and "p=23,learning_rate=0.01,seed=1" in row for row in rows)
@@ -109,9 +105,11 @@ def test_claims_over_several_studies_say_how_many_choices_support_them(results: 
     for row in table.rows:
         claim = row[0].text
         known = [counts.get((study, claim)) for study in ("narrow", "wide")]
-        texts = ["–" if given is None else f"{given[0]} of {given[1]}" for given in known]
         totals = [sum(of) for of in zip(*filter(None, known), strict=True)]
-        texts.append(f"{totals[0]} of {totals[1]}" if totals else "–")
+        texts = [
+            "{} for, {} against, of {}".format(*given) if given else "–"
+            for given in [*known, totals]
+        ]
         assert [cell.text for cell in row[2:]] == texts
     assert {("narrow", "GAI2"), ("wide", "GAI2")} <= set(counts)
     assert len(table.rows) == 8
@@ -119,13 +117,14 @@ def test_claims_over_several_studies_say_how_many_choices_support_them(results: 
 
 
 def test_support_is_counted_by_hand() -> None:
-    """A choice that cannot tell is not counted, nor a number that no claim is about."""
-    rows = [("a", "GAI1", True), ("a", "GAI1", False), ("a", "GAI1", None), ("b", "GAI1", True)]
+    """A choice that cannot tell is of the measured; what cannot be measured is not counted."""
+    rows = [("a", "GAI1", 1.0, True), ("a", "GAI1", 1.0, False), ("a", "GAI1", 1.0, None)]
+    rows += [("a", "GAI1", 1.0, False), ("a", "GAI1", None, None), ("b", "GAI1", 1.0, True)]
+    names = ("study", "claim", "measured", "supports")
     multiverse = pd.DataFrame(
-        [dict(zip(("study", "claim", "supports"), row, strict=True)) for row in rows]
-        + [{"study": "c", "claim": None, "supports": None}]
+        [dict(zip(names, row, strict=True)) for row in [*rows, ("c", None, 1.0, None)]]
     ).convert_dtypes()
-    assert supports(multiverse) == {("a", "GAI1"): (1, 2), ("b", "GAI1"): (1, 1)}
+    assert supports(multiverse) == {("a", "GAI1"): (1, 2, 4), ("b", "GAI1"): (1, 0, 1)}
     assert support_tables([], multiverse) == []
 
 

@@ -78,6 +78,7 @@ class Chapter:
     study: Study
     question: str
     facts: str
+    processors: str
     body: Body
     run_figures: Sequence[Figure]
 
@@ -165,6 +166,7 @@ def make_chapter(
         study,
         kind.question,
         facts(summary),
+        processors(material.results["runs"]),
         CHAPTERS[study.kind](material),
         run_figures(study.name, kind, paths, captions),
     )
@@ -176,4 +178,15 @@ def facts(summary: Mapping[str, Any]) -> str:
     return (
         f"{count(summary['runs'], 'run')} ({ends}) of {count(len(summary['seeds']), 'seed')}, "
         f"{summary['steps']:,} steps in {summary['seconds']:,.0f} seconds of training."
+    )
+
+
+def processors(runs: pd.DataFrame) -> str:
+    """A warning if several kinds of processors trained the runs of a study; else empty."""
+    kinds = runs["processor"].nunique()
+    if kinds < 2:
+        return ""
+    return (
+        f"{kinds} kinds of processors trained these runs (see Methods), which rounding moves "
+        "apart: what differs between runs may differ between processors."
     )

@@ -19,13 +19,14 @@ import yaml
 from markupsafe import Markup, escape
 
 from grokscope.claims.published import ClaimSet
+from grokscope.claims.rules import Outcome
 from grokscope.core.formatting import ABSENT, count, listed
 from grokscope.measure.summary import merge_environments
 from grokscope.report.chapters import make_chapter
 from grokscope.report.definitions import definitions
 from grokscope.report.studies import Study
-from grokscope.report.tables.overview import overview_table
-from grokscope.report.tables.parts import Table
+from grokscope.report.tables.overview import overview_table, processor_table
+from grokscope.report.tables.parts import Cell, Table
 from grokscope.report.verdicts import citation, judged_studies, support_tables, tally
 from grokscope.runs.settings import Analysis
 
@@ -77,11 +78,8 @@ def report_context(
     judged = judged_studies(studies, tables["claims"], tables["multiverse"], published)
     rows = [row for one in judged for row in one.rows]
     own = [summaries[study.name] for study in studies]
-    overview = overview_table(
-        {name: tables[name] for name in ("runs", "transitions", "phases")},
-        {study.name: study.title for study in studies},
-        analysis.phases.gap,
-    )
+    titles = {study.name: study.title for study in studies}
+    measured = {name: tables[name] for name in ("runs", "transitions", "phases")}
     return {
         "title": _title(
             len({(one.claims.name, row["claim"]) for one in judged for row in one.rows})
@@ -89,8 +87,10 @@ def report_context(
         "lead": _lead(len(studies), len(tables["runs"]), bool(rows)),
         "judged": judged,
         "tally": tally([row["verdict"] for row in rows]) if rows else [],
+        # Where no claim can be tested, the page opens with what was measured.
+        "decided": any(row["verdict"] != Outcome.NOT_TESTABLE for row in rows),
         "supports": support_tables(judged, tables["multiverse"]),
-        "overview": overview,
+        "overview": overview_table(measured, titles, analysis.phases.gap),
         "chapters": [
             make_chapter(
                 study,
@@ -104,12 +104,13 @@ def report_context(
             for study in studies
         ],
         "definitions": definitions(analysis, {study.kind for study in studies}, bool(rows)),
-        "environments": _environments(own),
+        "versions": _versions(own),
+        "processors": processor_table(tables["runs"], titles),
         "machines": _machines(own),
         "config": yaml.safe_dump(
             dict(config), sort_keys=False, default_flow_style=None, allow_unicode=True, width=90
         ),
-        "seconds": float(tables["runs"]["seconds"].sum()),
+        "seconds": f"{tables['runs']['seconds'].sum():,.0f} seconds of training in all",
     }
 
 
@@ -131,21 +132,22 @@ def _lead(studies: int, runs: int, judged: bool) -> str:
     return text
 
 
-def _environments(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """Library, versions that trained, versions that analysed."""
+def _versions(summaries: Sequence[Mapping[str, Any]]) -> Table:
+    """Versions of each library that trained, and that analysed."""
     training = merge_environments([summary["training"] for summary in summaries])["versions"]
     analysis: dict[str, set[str]] = {}
     for summary in summaries:
         for name, version in summary["analysis"]["versions"].items():
             analysis.setdefault(name, set()).add(version)
-    return [
-        (
-            name,
-            ", ".join(training.get(name, [])) or ABSENT,
-            ", ".join(sorted(analysis.get(name, []))) or ABSENT,
-        )
+    rows = [
+        [
+            Cell(name),
+            Cell(", ".join(training.get(name, [])) or ABSENT),
+            Cell(", ".join(sorted(analysis.get(name, []))) or ABSENT),
+        ]
         for name in sorted(training | analysis)
     ]
+    return Table("Versions", ["library", "trained with", "analysed with"], rows)
 
 
 def _machines(summaries: Sequence[Mapping[str, Any]]) -> list[str]:

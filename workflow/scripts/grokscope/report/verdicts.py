@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from grokscope.claims.published import ClaimSet
-from grokscope.claims.registry import FAILS, HOLDS, NOT_TESTABLE
 from grokscope.claims.rows import records
-from grokscope.core.formatting import ABSENT, number, probability, steps
+from grokscope.claims.rules import Outcome
+from grokscope.core.formatting import ABSENT, count, number, probability, steps
 from grokscope.report.studies import Study
 from grokscope.report.tables.parts import Cell, Table, row_id
 
-BADGES = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), NOT_TESTABLE: ("untestable", "?")}
+# Class of the style sheet and symbol; no verdict is told by its colour alone.
+BADGES = {
+    Outcome.HOLDS: ("holds", "✓"),
+    Outcome.FAILS: ("fails", "✗"),
+    Outcome.UNDECIDED: ("undecided", "?"),
+    Outcome.NOT_TESTABLE: ("untestable", "○"),
+}
+# Ends that the data do not bound.
+UNBOUNDED = {"low": "−∞", "high": "∞"}
 FORMATS: dict[str, Callable[[float], str]] = {
     "steps": steps,
     "runs": steps,
@@ -38,6 +46,14 @@ class Judged:
     study: Study
     claims: ClaimSet
     rows: Sequence[Mapping[str, Any]]
+
+
+class Support(NamedTuple):
+    """Analysis choices that support a claim, that speak against it, and that can be measured."""
+
+    yes: int
+    no: int
+    measured: int
 
 
 def shown(value: Any, unit: str) -> str:
@@ -75,7 +91,7 @@ def judged_studies(
 
 
 def _row(
-    row: Mapping[str, Any], claims: ClaimSet, support: Mapping[tuple[str, str], tuple[int, int]]
+    row: Mapping[str, Any], claims: ClaimSet, support: Mapping[tuple[str, str], Support]
 ) -> dict[str, Any]:
     """A row of the table ``claims`` as the templates print it."""
     text = {name: shown(row[name], row["unit"]) for name in ("measured", "low", "high")}
@@ -83,6 +99,10 @@ def _row(
         name: ABSENT if pd.isna(row[name]) else probability(float(row[name]))
         for name in ("p", "p_holm", "p_bonferroni")
     }
+    has_interval = pd.notna(row["low"]) or pd.notna(row["high"])
+    if has_interval:
+        text |= {name: end for name, end in UNBOUNDED.items() if pd.isna(row[name])}
+    needed = row["seeds_needed"]
     weakness = {claim.id: claim.weakness for claim in claims.claims}
     choices = support.get((row["study"], row["claim"]))
     return dict(row) | {
@@ -91,21 +111,23 @@ def _row(
         "row_id": row_id(row, "claims"),
         "anchor": f"claim-{row['study']}-{row['claim']}",
         "badge": BADGES[row["verdict"]],
-        "has_interval": bool(pd.notna(row["low"])),
+        "has_interval": has_interval,
         "has_p": bool(pd.notna(row["p"])),
+        "decides": "" if pd.isna(needed) else f"about {count(int(needed), 'seed')} would decide",
         "weakness": weakness[row["claim"]],
         "unit_text": row["unit"] if row["unit"] in PRINTED_UNITS else "",
-        "choices": "" if choices is None else _of(choices),
+        "choices": "" if choices is None else f"{_of(choices)} analysis choices",
     }
 
 
-def supports(multiverse: pd.DataFrame) -> dict[tuple[str, str], tuple[int, int]]:
-    """Analysis choices that support a claim, and those that can tell, by study and claim."""
-    judged = multiverse[multiverse["claim"].notna() & multiverse["supports"].notna()]
-    return {
-        (str(study), str(claim)): (int(group["supports"].sum()), len(group))
-        for (study, claim), group in judged.groupby(["study", "claim"])
-    }
+def supports(multiverse: pd.DataFrame) -> dict[tuple[str, str], Support]:
+    """What the analysis choices say of the claims, by study and claim."""
+    measured = multiverse[multiverse["claim"].notna() & multiverse["measured"].notna()]
+    found = {}
+    for (study, claim), group in measured.groupby(["study", "claim"]):
+        says = group["supports"].dropna().astype(bool)
+        found[str(study), str(claim)] = Support(int(says.sum()), int((~says).sum()), len(group))
+    return found
 
 
 def support_tables(judged: Sequence[Judged], multiverse: pd.DataFrame) -> list[Table]:
@@ -121,40 +143,40 @@ def support_tables(judged: Sequence[Judged], multiverse: pd.DataFrame) -> list[T
         for claim in names:
             known = [support.get((one.study.name, claim)) for one in group]
             given = [counts for counts in known if counts is not None]
-            total = [f"{sum(some):,}" for some in zip(*given, strict=True)]
+            total = Support(*map(sum, zip(*given, strict=True))) if given else None
             verdicts = [
                 row["verdict"] for one in group for row in one.rows if row["claim"] == claim
             ]
             rows.append(
                 [
                     Cell(claim),
-                    Cell(f"{verdicts.count(HOLDS)} of {len(verdicts)}", numeric=True),
-                    *(Cell(_of(counts), numeric=True) for counts in known),
-                    Cell(" of ".join(total) or ABSENT, numeric=True),
+                    Cell(f"{verdicts.count(Outcome.HOLDS)} of {len(verdicts)}", numeric=True),
+                    *(Cell(_of(counts), numeric=True) for counts in [*known, total]),
                 ]
             )
         header = ["claim", "studies where it holds"]
         header += [f"choices in {one.study.name}" for one in group] + ["choices together"]
         note = (
-            "Analysis choices that support the claim, of those under which its number can be "
-            "measured and judged."
+            "Analysis choices that support the claim and that speak against it, of those under "
+            "which its number can be measured; under the others it is undecided."
         )
         title = f"Claims {name} over {len(group)} studies"
         tables.append(Table(title, header, rows, note))
     return tables
 
 
-def _of(counts: tuple[int, int] | None) -> str:
-    return ABSENT if counts is None else f"{counts[0]:,} of {counts[1]:,}"
+def _of(counts: Support | None) -> str:
+    if counts is None:
+        return ABSENT
+    return f"{counts.yes:,} for, {counts.no:,} against, of {counts.measured:,}"
 
 
 def tally(verdicts: Sequence[str]) -> list[tuple[str, tuple[str, str], int]]:
     """Verdicts in words that follow a number, their badges, and how many there are."""
-    counts = [(name, verdicts.count(name)) for name in BADGES]
-    # "6 hold", "1 holds".
-    return [
-        (name if count == 1 else name.removesuffix("s"), BADGES[name], count)
-        if name in (HOLDS, FAILS)
-        else (name, BADGES[name], count)
-        for name, count in counts
-    ]
+    found = []
+    for name, badge in BADGES.items():
+        number_of = verdicts.count(name)
+        # "6 hold", "1 holds"; the others have no plural.
+        inflected = name in (Outcome.HOLDS, Outcome.FAILS) and number_of != 1
+        found.append((name.removesuffix("s") if inflected else str(name), badge, number_of))
+    return found

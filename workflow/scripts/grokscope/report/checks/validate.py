@@ -15,8 +15,10 @@ import pandas as pd
 from grokscope.claims.published import ClaimSet
 from grokscope.report.checks.check import Check
 from grokscope.report.checks.files import check_csv, check_summaries
-from grokscope.report.checks.page import check_html, check_markdown
+from grokscope.report.checks.page import check_counted, check_markdown, check_sources
+from grokscope.report.checks.printed import read_html, read_markdown
 from grokscope.report.checks.recompute import Recomputed, recompute
+from grokscope.report.checks.recount import expected
 from grokscope.report.checks.tables import check_completeness, check_labels, check_tables
 from grokscope.report.studies import Study
 from grokscope.runs.settings import Analysis
@@ -62,7 +64,8 @@ def validate(
     return [
         recomputed.reading,
         *check_results(tables, recomputed, specs, summaries),
-        *check_files(tables, csv, html, markdown),
+        check_csv(tables, csv),
+        *check_report(html, markdown, tables, studies, published, analysis),
     ]
 
 
@@ -81,12 +84,20 @@ def check_results(
     ]
 
 
-def check_files(
-    tables: Mapping[str, pd.DataFrame], csv: Mapping[str, Path], html: str, markdown: str
+def check_report(
+    html: str,
+    markdown: str,
+    tables: Mapping[str, pd.DataFrame],
+    studies: Sequence[Study],
+    published: Mapping[str, ClaimSet],
+    analysis: Analysis,
 ) -> list[Check]:
-    """The checks that need no trace: CSV files and report."""
+    """The checks of the report against the tables."""
+    page = read_html(html)
+    wanted = expected(tables, studies, published, analysis)
+    tally = wanted.numbers.get(("", "tally"), [])
     return [
-        check_csv(tables, csv),
-        check_html(html, tables),
-        check_markdown(markdown, tables["claims"]),
+        check_sources(page, tables),
+        check_counted(page, wanted),
+        check_markdown(read_markdown(markdown), page, tables["claims"], tally),
     ]

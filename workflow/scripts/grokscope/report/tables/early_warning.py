@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from grokscope.claims.rows import groups, records, select
-from grokscope.core.formatting import number, plain, words
+from grokscope.core.formatting import number
 from grokscope.measure.detectors.registry import GAI
 from grokscope.measure.onsets import is_event
 from grokscope.report.tables.parts import Cell, RowCells, Table, computed, parameter
@@ -85,8 +85,7 @@ def layer_table(evaluation: pd.DataFrame, lead_window: tuple[int, int]) -> Table
     for row in records(layers):
         cell = RowCells(row, "evaluation")
         rows.append(
-            [Cell(words(row["task"])), Cell(plain(row["depth"]), numeric=True)]
-            + [Cell(row["layer"], numeric=True)]
+            [*cell.settings([*PANEL, "layer"])]
             + [cell(name) for name in ("n_events", "n_alarms", "n_judged", "n_hits")]
             + [cell(name, number) for name in ("precision", "recall")]
             + [cell(name) for name in ("lead_q25", "lead_median", "lead_q75")]
@@ -94,7 +93,7 @@ def layer_table(evaluation: pd.DataFrame, lead_window: tuple[int, int]) -> Table
     header = [*PANEL, "layer", "events", "alarms", "judged", "hits", "precision"]
     header += ["recall", "lead, lower quartile", "median", "upper"]
     note = (
-        f"Every alarm above the published threshold, one to one, {low:,}-{high:,} steps ahead, "
+        f"Every alarm above the published threshold, one to one, {low:,}–{high:,} steps ahead, "
         "on held-out seeds. Leads (steps) are of the first alarm over all events, missed ones "
         "as 0."
     )

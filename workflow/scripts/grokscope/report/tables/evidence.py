@@ -6,8 +6,7 @@ whether any detector knows when a run generalises, and the tables behind it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,12 +44,11 @@ WARNINGS = ("false_alarms_per_10000", "time_in_warning")
 RULES = {"run": "any alarm", "first": "first alarm", "every": "every alarm"}
 
 
-def _window(row: Mapping[str, Any], published: tuple[int, int]) -> Cell:
-    if pd.isna(row["lead_max"]):
+def _window(cell: RowCells, published: tuple[int, int]) -> Cell:
+    if pd.isna(cell.row["lead_max"]):
         return Cell("before onset")
-    low, high = int(row["lead_min"]), int(row["lead_max"])
-    mark = " (published)" if (low, high) == published else ""
-    return Cell(f"{low:,}-{high:,}{mark}")
+    window = cell.row["lead_min"], cell.row["lead_max"]
+    return cell.between("lead_min", "lead_max", " (published)" if window == published else "")
 
 
 def _by_rule(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -60,23 +58,8 @@ def _by_rule(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return records(ordered.drop(columns="_order"))
 
 
-def _ranged(
-    cell: RowCells, name: str, ends: tuple[str, str], form: Callable[[float], str]
-) -> Cell:
-    """A number with the ends of its interval, or its quartiles: "0.750 (0.700-0.800)".
-
-    For numbers that are never negative; with "to", the tables of GAI would not fit a screen.
-    """
-    shown = cell(name, form)
-    low, high = (cell.row[end] for end in ends)
-    if pd.isna(low) or pd.isna(high):
-        return shown
-    span = f" ({form(float(low))}-{form(float(high))})"
-    return replace(shown, text=shown.text + span)
-
-
 def _scored(cell: RowCells, name: str) -> Cell:
-    return _ranged(cell, name, (f"{name}_low", f"{name}_high"), number)
+    return cell.ranged((name, f"{name}_low", f"{name}_high"), number)
 
 
 def rule_table(evaluation: pd.DataFrame, published: tuple[int, int], source: str) -> Table:
@@ -88,12 +71,12 @@ def rule_table(evaluation: pd.DataFrame, published: tuple[int, int], source: str
         rows.append(
             [
                 Cell(RULES[row["rule"]]),
-                _window(row, published),
+                _window(cell, published),
                 *(cell(name) for name in ("n_alarms", "n_judged", "n_hits")),
                 _scored(cell, "precision"),
                 _scored(cell, "recall"),
                 *(cell(name, number) for name in ("f1", *WARNINGS)),
-                _ranged(cell, "lead_median", ("lead_q25", "lead_q75"), steps),
+                cell.ranged(("lead_median", "lead_q25", "lead_q75"), steps),
             ]
         )
     header = ["counted", "steps ahead", "alarms", "judged", "hits", "precision", "recall", "F1"]
@@ -125,7 +108,7 @@ def depth_table(
         nulls = null_rows(chance, **where, depth=depth, score="precision")
         rows.append(
             [
-                Cell("all" if depth is None else plain(depth), numeric=True),
+                Cell("all", numeric=True) if depth is None else cell.setting("depth"),
                 *(cell(name) for name in ("n_runs", "n_events", "n_judged", "n_hits")),
                 _scored(cell, "precision"),
                 *p_cells(nulls),
@@ -136,7 +119,7 @@ def depth_table(
     header = ["depth", "runs", "events", "judged", "hits", "precision"]
     header += [*p_header(), "what it knows", "recall"]
     note = (
-        f"Every alarm whose outcome is known, one to one, {low:,}-{high:,} steps ahead (the "
+        f"Every alarm whose outcome is known, one to one, {low:,}–{high:,} steps ahead (the "
         "published window)."
     )
     return Table("GAI at each depth", header, rows, note)
@@ -152,12 +135,13 @@ def null_table(chance: pd.DataFrame, published: tuple[int, int]) -> Table:
         names |= {
             name: None if pd.isna(row[name]) else row[name] for name in ("lead_min", "lead_max")
         }
+        cell = RowCells(row, "chance")
         cells = [
             Cell(RULES[row["rule"]]),
-            _window(row, published),
+            _window(cell, published),
             Cell("F1" if row["score"] == "f1" else row["score"]),
+            cell("observed", number),
         ]
-        cells.append(RowCells(row, "chance")("observed", number))
         models = {of["null_model"]: of for of in records(select(mine, **names))}
         for model in NULLS:
             if model not in models:
@@ -204,7 +188,7 @@ def cause_table(alarms: pd.DataFrame, transitions: pd.DataFrame, analysis: Analy
         f"{causes.window:,} steps, seen with hindsight. Memorisation: the train onset. Loss "
         f"spike: the train loss above {causes.spike_factor:g} times its smallest value before. "
         f"Softmax collapse: at least {causes.collapse_share:.0%} of the training samples "
-        f"without gradient on their class. Hits are {low:,}-{high:,} steps ahead; unknown are "
+        f"without gradient on their class. Hits are {low:,}–{high:,} steps ahead; unknown are "
         "alarms whose window ends after the run."
     )
     header = ["visible cause", "false alarms", "share", "hits", "unknown"]

@@ -19,8 +19,8 @@ from grokscope.report.tables.parts import (
     Table,
     also_varying,
     computed,
+    parameter,
     parameter_words,
-    parameters,
     sorted_rows,
 )
 from grokscope.runs.settings import Analysis
@@ -78,9 +78,8 @@ def transition_table(
         cell, end = RowCells(row, "transitions"), RowCells(row, "runs")
         edge = pd.notna(row["grad_peak_at_boundary"]) and bool(row["grad_peak_at_boundary"])
         boundary |= edge
-        beyond = "censored" if pd.isna(row["last_step"]) else f"> {steps(row['last_step'])}"
         cells = [
-            *parameters(row, shown),
+            *cell.settings(shown),
             end("max_steps"),
             cell("grad_peak_step", mark=" †" if edge else ""),
             cell("metric_transition_step"),
@@ -96,7 +95,7 @@ def transition_table(
             cell("replication_lag"),
             cell("xcorr_lag"),
             cell("pearson_r", number),
-            cell("test_onset_step", absent=beyond),
+            _onset(cell),
             cell("onset_lag"),
             end("final_test_metric", number),
         ]
@@ -114,6 +113,13 @@ def transition_table(
     return Table("Transitions of each run", header, rows, note)
 
 
+def _onset(cell: RowCells) -> Cell:
+    """Step of the onset; if it is censored, the step that it lies beyond."""
+    if pd.notna(cell.row["test_onset_step"]):
+        return cell("test_onset_step")
+    return cell("last_step", lambda last: f"> {steps(last)}", absent="censored")
+
+
 def seed_table(frame: pd.DataFrame, values: Mapping[str, Any], replication_steps: int) -> Table:
     """Lag of each cell with two seeds or more: mean, sample standard deviation, extremes."""
     published = values.get("LL2")
@@ -124,7 +130,7 @@ def seed_table(frame: pd.DataFrame, values: Mapping[str, Any], replication_steps
         if len(lags) < 2:
             continue
         row = dict(zip(names, cell, strict=True))
-        cells = parameters(row, names)
+        cells = [parameter(value) for value in cell]
         cells += [computed(len(lags)), computed(lags.mean()), computed(lags.std(ddof=1))]
         cells += [computed(lags.min()), computed(lags.max())]
         if published is not None:

@@ -1,14 +1,16 @@
-"""Report table of what was measured: runs, onsets, events and phases of every study.
+"""Report tables over all studies: what was measured in each, and which processors trained it.
 
-Input: the result tables of all studies. Output: one table with one row per study.
+Input: the result tables of all studies. Output: tables with one column per study, as there are
+more things to count than studies, and one row per processor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 
+from grokscope.claims.rows import groups
 from grokscope.measure.onsets import is_event
 from grokscope.measure.phases import PHASES
 from grokscope.report.tables.parts import Cell, Table, computed, of_study
@@ -17,39 +19,56 @@ from grokscope.report.tables.parts import Cell, Table, computed, of_study
 def overview_table(
     results: Mapping[str, pd.DataFrame], titles: Mapping[str, str], gap: int
 ) -> Table:
-    """One row per study.
+    """Runs, onsets, events and phases.
 
     Parameters
     ----------
     results
         ``runs``, ``transitions`` and ``phases`` of all studies.
     titles
-        What is printed for each study, by name, in the order of the rows.
+        What is printed for each study, by name, in the order of the columns.
     gap
         Largest number of steps from memorisation to a generalisation that is no event.
     """
-    rows = [
-        [
-            Cell(title),
-            *_counts({name: of_study(table, study) for name, table in results.items()}, gap),
-        ]
-        for study, title in titles.items()
+    counts = [
+        _counts({name: of_study(table, study) for name, table in results.items()}, gap)
+        for study in titles
     ]
-    header = ["study", "runs", "seeds", "memorised", "generalised", "events", *PHASES]
+    rows = [
+        [Cell(name), *(computed(count) for count in of)]
+        for name, *of in zip(counts[0], *(each.values() for each in counts), strict=True)
+    ]
     note = (
         "Memorised, generalised: runs whose train and test metric stay above their thresholds; "
         f"an event is a generalisation more than {gap:,} steps after memorisation. The phases "
         "look at the end of a run and have a threshold of their own (see Methods)."
     )
-    return Table("What was measured", header, rows, note)
+    return Table("What was measured", ["number of", *titles.values()], rows, note)
 
 
-def _counts(results: Mapping[str, pd.DataFrame], gap: int) -> Iterable[Cell]:
+def _counts(results: Mapping[str, pd.DataFrame], gap: int) -> dict[str, int]:
     runs, transitions = results["runs"], results["transitions"]
-    yield computed(len(runs))
-    yield computed(runs["seed"].nunique())
-    yield computed((~transitions["train_onset_censored"]).sum())
-    yield computed((~transitions["test_onset_censored"]).sum())
-    yield computed(is_event(transitions, gap).sum())
-    for phase in PHASES:
-        yield computed((results["phases"]["phase"] == phase).sum())
+    counts = {
+        "runs": len(runs),
+        "seeds": runs["seed"].nunique(),
+        "runs that memorised": (~transitions["train_onset_censored"]).sum(),
+        "runs that generalised": (~transitions["test_onset_censored"]).sum(),
+        "events": is_event(transitions, gap).sum(),
+    }
+    return counts | {
+        f"phase: {name}": (results["phases"]["phase"] == name).sum() for name in PHASES
+    }
+
+
+def processor_table(runs: pd.DataFrame, titles: Mapping[str, str]) -> Table:
+    """How many runs of each study each kind of processor trained."""
+    rows = [
+        [Cell(title), Cell(processor), computed(len(group))]
+        for study, title in titles.items()
+        for (processor,), group in groups(runs[runs["study"] == study], ["processor"])
+    ]
+    note = (
+        "The same run can differ between kinds of processors: rounding grows with the steps, and "
+        "onsets move by up to some hundred of them."
+    )
+    return Table("Processors", ["study", "trained on", "runs"], rows, note)

@@ -1,13 +1,14 @@
 """Parts of report tables: cells that name their source, rows and tables.
 
-Input: rows of result tables. Output: cells. A cell that shows a number of a result table names
-table, row and column, so that validation can read it back.
+Input: rows of result tables. Output: cells. A cell that shows numbers of a result table names
+table, row and columns, so that validation can read them back. A number that the report counts or
+averages itself has no source: validation makes it again (:mod:`grokscope.report.checks.recount`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -79,7 +80,16 @@ def row_ids(frame: pd.DataFrame, table: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a report table; `source` names the table, row and column it shows."""
+    """One cell of a report table.
+
+    Attributes
+    ----------
+    source
+        Table, row and columns (separated by commas) of what it shows; None if the report
+        computes it.
+    value
+        What stands there, in full; of several columns separated by commas.
+    """
 
     text: str
     numeric: bool = False
@@ -122,6 +132,43 @@ class RowCells:
         source = (self.table, self.id, column)
         return Cell(form(float(value)) + mark, True, source, repr(float(value)))
 
+    def ranged(self, columns: Sequence[str], form: Callable[[float], str]) -> Cell:
+        """A number with the ends of its interval, or its quartiles: "0.750 (0.700–0.800)".
+
+        For numbers that are never negative; with "to", the tables of GAI would not fit a screen.
+        """
+        shown = self(columns[0], form)
+        low, high = (self.row[end] for end in columns[1:])
+        if pd.isna(low) or pd.isna(high):
+            return shown
+        span = f" ({form(float(low))}–{form(float(high))})"
+        return Cell(shown.text + span, True, self._several(columns), self._values(columns))
+
+    def between(self, low: str, high: str, mark: str = "") -> Cell:
+        """A window of steps: "200–400"."""
+        text = f"{steps(self.row[low])}–{steps(self.row[high])}{mark}"
+        names = (low, high)
+        return Cell(text, source=self._several(names), value=self._values(names))
+
+    def setting(self, column: str) -> Cell:
+        """A key column: what distinguishes the row."""
+        value = self.row[column]
+        if pd.isna(value):
+            return NOTHING
+        if isinstance(value, str):
+            return replace(self.text(column), text=words(value))
+        return self(column, plain)
+
+    def settings(self, columns: Iterable[str]) -> list[Cell]:
+        """Several key columns."""
+        return [self.setting(name) for name in columns]
+
+    def _several(self, columns: Sequence[str]) -> tuple[str, str, str]:
+        return self.table, self.id, ",".join(columns)
+
+    def _values(self, columns: Sequence[str]) -> str:
+        return ",".join(repr(float(self.row[name])) for name in columns)
+
     def text(self, column: str, style: str | None = None, mark: str = "") -> Cell:
         """A text."""
         value = str(self.row[column])
@@ -130,17 +177,12 @@ class RowCells:
 
 
 def parameter(value: Any) -> Cell:
-    """A parameter of a run; it identifies, so it has no source."""
+    """A parameter that a counted row is about."""
     if pd.isna(value):
         return NOTHING
     if isinstance(value, str):
         return Cell(words(value))
     return Cell(plain(float(value)), numeric=True)
-
-
-def parameters(row: Mapping[str, Any], names: Iterable[str]) -> list[Cell]:
-    """Cells of some parameters of a run."""
-    return [parameter(row[name]) for name in names]
 
 
 def computed(value: float, form: Callable[[float], str] = steps) -> Cell:

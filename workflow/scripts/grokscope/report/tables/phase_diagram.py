@@ -22,7 +22,6 @@ from grokscope.report.tables.parts import (
     computed,
     parameter,
     parameter_words,
-    parameters,
     sorted_rows,
 )
 from grokscope.runs.spec import key_columns
@@ -93,7 +92,7 @@ def run_table(phases: pd.DataFrame, runs: pd.DataFrame) -> Table:
         label, end = RowCells(row, "phases"), RowCells(row, "runs")
         rows.append(
             [
-                *parameters(row, shown),
+                *label.settings(shown),
                 label.text("phase", str(row["phase"])),
                 label("gap"),
                 end("final_train_metric", number),

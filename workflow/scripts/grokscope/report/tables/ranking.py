@@ -153,7 +153,7 @@ def ranking_tables(
         "Area under sensitivity against time in warning: the chance that a score is higher before "
         "an event than at a random time at risk; 0.5 knows nothing. p-values are those against "
         "the four null models (see Methods). "
-        f"Precision, recall and false alarms are those of the first alarm, {low:,}-{high:,} steps "
+        f"Precision, recall and false alarms are those of the first alarm, {low:,}–{high:,} steps "
         "ahead, at the level that was best on the development seeds; everything is measured on "
         "the others. A constant time and an alarm at step 0 are no detectors: what ranks below "
         "the former knows less than a clock. Areas pool tasks and depths, null models keep to the "
