@@ -222,6 +222,14 @@ def test_who_knows_only_the_typical_onset_beats_random_and_shifted_alarms_alone(
     assert p["swapped"] > 0.1
 
 
+def test_the_bands_of_curves_are_of_the_null_models_they_name(found: dict[str, Table]) -> None:
+    """Who knows only the typical onset scores the same when swapped, and less when shifted."""
+    points = select(found["curves"], detector="typical")
+    for name in ("swapped_low", "swapped_high"):
+        assert (points[name] == points["sensitivity"]).all()
+    assert (points["null_high"] < points["sensitivity"]).any()
+
+
 def test_noise_beats_nothing(found: dict[str, Table]) -> None:
     p = select(found["chance"], detector="noise", score="auc")["p"]
     assert (p > 0.05).all()
@@ -302,6 +310,26 @@ def test_leads_of_all_events_and_censored_ones() -> None:
     # 3 * 1000 steps before events and 2 * 4001 in vain; one false run.
     assert row["false_alarms_per_10000"] == pytest.approx(1e4 / 11002)
     assert row["time_in_warning"] == pytest.approx((300 + 100 + 3901) / 11002)
+
+
+def test_a_run_that_never_memorised_does_not_wait_for_an_onset() -> None:
+    """Leads 300 and 100 and a miss: the run that alarms and never memorises changes nothing."""
+    runs = transitions([run(0, 1000), run(1, 1000), run(2, 1000), run(3, None)])
+    at = {0: 700, 1: 900, 2: 1000, 3: 100}
+    medians = []
+    for memorised in (100, None):
+        runs.loc[3, "train_onset_step"] = memorised
+        made = tables(
+            runs,
+            {"planted": lambda row, steps: steps == at[row["seed"]]},
+            changed(development_seeds=[]),
+            {"planted": 0.5},
+        )
+        row = only(
+            made["evaluation"], detector="planted", rule="run", threshold_source="published"
+        )
+        medians.append(row["km_lead_median"])
+    assert medians == [300, 100]
 
 
 def test_a_censored_alarm_is_no_false_alarm() -> None:
