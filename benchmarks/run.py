@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from benchmarks import analysis_time, memory, step_time, whole_target, workflow_cost
+from benchmarks import analysis_time, memory, processors, step_time, whole_target, workflow_cost
 from benchmarks.common import arguments, options_of, save, show
 
 BENCHMARKS = {
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "workflow_cost": workflow_cost,
     "memory": memory,
     "analysis_time": analysis_time,
+    "processors": processors,
 }
 # Only the step time is measured on the accelerator.
 CUDA = ("step_time",)
