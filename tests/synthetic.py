@@ -9,7 +9,7 @@ Arrays cover every step; what the cadences of the specification leave out is mad
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,31 @@ def make_trace(
         "versions": dict(VERSIONS),
     }
     return Trace(spec, TraceInfo(**(facts | dict(info or {}))), frame)
+
+
+def learning_run(
+    seed: int = 1,
+    kinks: Sequence[int] = (),
+    onset: int | None = 1200,
+    n_steps: int = 2000,
+    **spec: Any,
+) -> Trace:
+    """Memorises at 300, passes 0.5 at `onset` - 200 and 0.95 at `onset` (None: neither).
+
+    The norm is noise around 1, too small for an alarm; at each kink it rises for 20 steps.
+    """
+    step = np.arange(n_steps + 1)
+    noise = np.random.default_rng(seed).choice([-1e-3, 1e-3], n_steps + 1)
+    norm = 1 + noise + sum(0.05 * np.clip(step - kink, 0, 20) for kink in kinks)
+    test = np.zeros(n_steps + 1)
+    if onset is not None:
+        test[onset - 200 :], test[onset:] = 0.6, 1.0
+    return make_trace(
+        make_spec(seed=seed, steps=n_steps, **spec),
+        grad_norm=norm,
+        train_metric=(step >= 300) * 1.0,
+        test_metric=test,
+    )
 
 
 def noisy_trace(n_rows: int = 1201, seed: int = 0, **overrides: Any) -> Trace:

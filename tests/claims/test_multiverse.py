@@ -22,7 +22,7 @@ from grokscope.measure.detectors.registry import DETECTORS
 from grokscope.measure.panel import PANEL_TABLES, measure_panel
 from grokscope.measure.variants import steps_text, variants_table
 from grokscope.runs.config import default_analysis
-from synthetic import make_spec, make_trace
+from synthetic import learning_run, make_spec, make_trace
 
 ROOT = Path(__file__).parents[2]
 CLAIM_SET = read_published(ROOT / "workflow/report/claims.yaml")["GAI"]
@@ -47,25 +47,6 @@ def settings(**sections):
 
 
 SETTINGS = settings()
-
-
-def learning_run(seed=1, kinks=(), onset=1200, n_steps=2000, **spec):
-    """Memorises at 300, passes 0.5 at `onset` - 200 and 0.95 at `onset` (None: neither).
-
-    The norm is noise around 1, too small for an alarm; at each kink it rises for 20 steps.
-    """
-    step = np.arange(n_steps + 1)
-    noise = np.random.default_rng(seed).choice([-1e-3, 1e-3], n_steps + 1)
-    norm = 1 + noise + sum(0.05 * np.clip(step - kink, 0, 20) for kink in kinks)
-    test = np.zeros(n_steps + 1)
-    if onset is not None:
-        test[onset - 200 :], test[onset:] = 0.6, 1.0
-    return make_trace(
-        make_spec(seed=seed, steps=n_steps, **spec),
-        grad_norm=norm,
-        train_metric=(step >= 300) * 1.0,
-        test_metric=test,
-    )
 
 
 # --- rules -----------------------------------------------------------------------------------

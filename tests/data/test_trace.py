@@ -123,6 +123,28 @@ def test_an_older_schema_version_is_refused(stored):
         read_trace(path)
 
 
+@pytest.mark.parametrize(
+    ("task", "column", "value"),
+    [
+        ("modular_addition", "test_metric", 1.2),
+        ("modular_addition", "train_metric", -0.1),
+        ("modular_addition", "softmax_collapse", 1.2),
+        ("sine_regression", "test_metric", 1.2),
+    ],
+)
+def test_a_share_lies_between_0_and_1_and_no_r2_above_1(tmp_path, task, column, value):
+    spec = make_spec(task=task, steps=20)
+    assert len(read_trace(write(make_trace(spec, test_metric=1.0), tmp_path), spec).frame) == 21
+    path = write(make_trace(spec, **{column: value}), tmp_path)
+    with pytest.raises(TraceError, match=column):
+        read_trace(path, spec)
+
+
+def test_an_r2_may_be_negative(tmp_path):
+    spec = make_spec(task="sine_regression", steps=20)
+    read_trace(write(make_trace(spec, test_metric=-3.0), tmp_path), spec)
+
+
 def test_a_failed_write_leaves_nothing(tmp_path):
     trace = make_trace(make_spec(steps=5))
     columns = {name: trace.frame[name].to_numpy() for name in trace.frame}

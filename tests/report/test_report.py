@@ -336,7 +336,7 @@ def changed_claims(results: Results, **of: object) -> tuple[str, str]:
 def test_each_outcome_has_a_badge_its_rule_and_what_would_decide(results: Results) -> None:
     of = {"verdict": "undecided", "seeds_needed": 17, "low": None, "high": 0.5}
     for page in changed_claims(results, **of):
-        assert "about 17 seeds would decide" in page
+        assert "about 17 seeds in all would decide" in page
         assert "1 undecided" in page
         assert "−∞" in page
     html, _ = changed_claims(results, **of)

@@ -117,6 +117,17 @@ def test_a_spoilt_table_is_named(
     assert any(words in text for text in found), problems
 
 
+def test_what_differs_by_more_than_rounding_is_named(results: Results) -> None:
+    metric = results.tables["runs"]["final_test_metric"]
+    before = float(metric[0])
+    results.tables["runs"].loc[0, "final_test_metric"] = before * (1 + 1e-8)
+    assert results.problems_of_tables() == {}
+    results.tables["runs"].loc[0, "final_test_metric"] = before * (1 + 1e-5)
+    problems = results.problems_of_tables()["runs recomputed from the traces"]
+    assert len(problems) == 1
+    assert "final_test_metric of" in problems[0]
+
+
 def test_a_missing_damaged_or_foreign_trace_is_named(results: Results, tmp_path: Path) -> None:
     first, second, third, *_ = results.paths
     results.paths[first] = tmp_path / "nowhere.parquet"

@@ -332,6 +332,8 @@ def test_ranks_of_known_matrices():
         ([0, np.nan, 1, np.nan, 1, np.nan, 1], 4, 6),
         ([0, np.nan, 1, np.nan, 0, np.nan, 1], 2, None),
         ([], 0, None),
+        # The threshold itself is held.
+        ([0.5, 0.9, 0.9, 0.9], 2, 3),
     ],
 )
 def test_settled_step(values, hold, expected):

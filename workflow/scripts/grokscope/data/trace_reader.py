@@ -126,7 +126,8 @@ def _wrong_column(table: pa.Table, spec: RunSpec) -> str | None:
             or (needed & ~there).any() > undefined
             or np.isinf(values).any()
             or ("_norm" in name and (values < 0).any())
-            or (share and ((values < 0) | (values > 1)).any())
+            or (share and (values < 0).any())
+            or ((share or name.endswith("_metric")) and (values > 1).any())
         ):
             return str(name)
     return None

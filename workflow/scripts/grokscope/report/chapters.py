@@ -187,6 +187,6 @@ def processors(runs: pd.DataFrame) -> str:
     if kinds < 2:
         return ""
     return (
-        f"{kinds} kinds of processors trained these runs (see Methods), which rounding moves "
-        "apart: what differs between runs may differ between processors."
+        f"{kinds} kinds of processors trained these runs (see Methods). Rounding moves the same "
+        "run apart on them, so what differs between runs may be the processor."
     )

@@ -90,7 +90,7 @@ def report_context(
         # Where no claim can be tested, the page opens with what was measured.
         "decided": any(row["verdict"] != Outcome.NOT_TESTABLE for row in rows),
         "supports": support_tables(judged, tables["multiverse"]),
-        "overview": overview_table(measured, titles, analysis.phases.gap),
+        "overview": overview_table(measured, list(titles), analysis.phases.gap),
         "chapters": [
             make_chapter(
                 study,

@@ -113,7 +113,9 @@ def _row(
         "badge": BADGES[row["verdict"]],
         "has_interval": has_interval,
         "has_p": bool(pd.notna(row["p"])),
-        "decides": "" if pd.isna(needed) else f"about {count(int(needed), 'seed')} would decide",
+        "decides": ""
+        if pd.isna(needed)
+        else f"about {count(int(needed), 'seed')} in all would decide",
         "weakness": weakness[row["claim"]],
         "unit_text": row["unit"] if row["unit"] in PRINTED_UNITS else "",
         "choices": "" if choices is None else f"{_of(choices)} analysis choices",

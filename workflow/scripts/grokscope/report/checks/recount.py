@@ -87,18 +87,18 @@ def _of_all(
     counts = {
         "runs": Counter(runs["study"]),
         "seeds": Counter(runs.drop_duplicates(["study", "seed"])["study"]),
-        "runs that memorised": Counter(transitions.dropna(subset="train_onset_step")["study"]),
-        "runs that generalised": Counter(transitions.dropna(subset="test_onset_step")["study"]),
+        "memorised": Counter(transitions.dropna(subset="train_onset_step")["study"]),
+        "generalised": Counter(transitions.dropna(subset="test_onset_step")["study"]),
         "events": Counter(transitions["study"][late]),
     }
     for phase in PHASES:
         labelled = tables["phases"].loc[tables["phases"]["phase"] == phase, "study"]
-        counts[f"phase: {phase}"] = Counter(labelled)
+        counts[phase] = Counter(labelled)
     title = "What was measured"
     yield (
         (title, title),
         [
-            {"number of": name} | {study.title: of[study.name] for study in studies}
+            {"number of": name} | {study.name: of[study.name] for study in studies}
             for name, of in counts.items()
         ],
     )

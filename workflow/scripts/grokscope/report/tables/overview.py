@@ -6,7 +6,7 @@ more things to count than studies, and one row per processor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -16,23 +16,21 @@ from grokscope.measure.phases import PHASES
 from grokscope.report.tables.parts import Cell, Table, computed, of_study
 
 
-def overview_table(
-    results: Mapping[str, pd.DataFrame], titles: Mapping[str, str], gap: int
-) -> Table:
+def overview_table(results: Mapping[str, pd.DataFrame], studies: Sequence[str], gap: int) -> Table:
     """Runs, onsets, events and phases.
 
     Parameters
     ----------
     results
         ``runs``, ``transitions`` and ``phases`` of all studies.
-    titles
-        What is printed for each study, by name, in the order of the columns.
+    studies
+        Names in the order of the columns; more than names would not fit a phone.
     gap
         Largest number of steps from memorisation to a generalisation that is no event.
     """
     counts = [
         _counts({name: of_study(table, study) for name, table in results.items()}, gap)
-        for study in titles
+        for study in studies
     ]
     rows = [
         [Cell(name), *(computed(count) for count in of)]
@@ -40,10 +38,11 @@ def overview_table(
     ]
     note = (
         "Memorised, generalised: runs whose train and test metric stay above their thresholds; "
-        f"an event is a generalisation more than {gap:,} steps after memorisation. The phases "
-        "look at the end of a run and have a threshold of their own (see Methods)."
+        f"an event is a generalisation more than {gap:,} steps after memorisation. Confusion to "
+        "diverged are the phases; they look at the end of a run and have a threshold of their own "
+        "(see Methods)."
     )
-    return Table("What was measured", ["number of", *titles.values()], rows, note)
+    return Table("What was measured", ["number of", *studies], rows, note)
 
 
 def _counts(results: Mapping[str, pd.DataFrame], gap: int) -> dict[str, int]:
@@ -51,13 +50,11 @@ def _counts(results: Mapping[str, pd.DataFrame], gap: int) -> dict[str, int]:
     counts = {
         "runs": len(runs),
         "seeds": runs["seed"].nunique(),
-        "runs that memorised": (~transitions["train_onset_censored"]).sum(),
-        "runs that generalised": (~transitions["test_onset_censored"]).sum(),
+        "memorised": (~transitions["train_onset_censored"]).sum(),
+        "generalised": (~transitions["test_onset_censored"]).sum(),
         "events": is_event(transitions, gap).sum(),
     }
-    return counts | {
-        f"phase: {name}": (results["phases"]["phase"] == name).sum() for name in PHASES
-    }
+    return counts | {name: (results["phases"]["phase"] == name).sum() for name in PHASES}
 
 
 def processor_table(runs: pd.DataFrame, titles: Mapping[str, str]) -> Table:
