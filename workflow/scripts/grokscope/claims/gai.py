@@ -26,7 +26,13 @@ from grokscope.claims.controls import (
     rank_controls,
 )
 from grokscope.claims.evidence import Evidence
-from grokscope.claims.gai_rules import at_every_depth, beyond_chance, in_region, testable
+from grokscope.claims.gai_rules import (
+    at_every_depth,
+    beyond_chance,
+    depth_testable,
+    in_region,
+    testable,
+)
 from grokscope.claims.measures import (
     NOTHING,
     NULL,
@@ -37,7 +43,7 @@ from grokscope.claims.measures import (
     spiking,
 )
 from grokscope.claims.registry import NotTestable, Scale, Values
-from grokscope.claims.rules import MAJORITY, Region
+from grokscope.claims.rules import MAJORITY, Region, fewest
 from grokscope.claims.wording import sentence
 from grokscope.core.formatting import number, p_text, signed, span, steps
 from grokscope.data.trace import RANK_MEASURES
@@ -308,10 +314,12 @@ def every_depth(
         text = "no judged alarm"
         if of.p is not None:
             text = f"{number(of.measured)} ({_span(of.interval)}; {p_text(of.p)})"
-        parts.append(f"{name}: {text}.{_untestable(of, settings)}")
+        few = of.p is not None and of.event_seeds < fewest(settings.confidence)
+        limits = _untestable(of, settings) + (" Too few seeds to decide." if few else "")
+        parts.append(f"{name}: {text}.{limits}")
     without = sorted({int(depth) for depth in sample.rows["depth"]} - set(found.parts))
     nothing = f" No event at depth {', '.join(map(str, without))}." if without else ""
-    tested = [of for of in found.parts.values() if testable(of, settings)]
+    tested = [of for of in found.parts.values() if depth_testable(of, settings)]
     complete = tested and all(of.p is not None for of in tested)
     p = max(of.p for of in tested if of.p is not None) if complete else None
     return f"Precision, with p against shifted alarms: {' '.join(parts)}{nothing}", p

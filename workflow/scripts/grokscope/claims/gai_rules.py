@@ -17,6 +17,7 @@ from grokscope.claims.rules import (
     Outcome,
     Region,
     Ruling,
+    fewest,
     rule,
     seeds_needed,
 )
@@ -48,13 +49,19 @@ def testable(found: Headline | Chance, settings: EvaluationSettings) -> bool:
     return found.p_best is not None and found.p_best < settings.alpha
 
 
+def depth_testable(found: Headline, settings: EvaluationSettings) -> bool:
+    """Whether a perfect detector could be told from chance, and be shown to be right mostly."""
+    return testable(found, settings) and found.event_seeds >= fewest(settings.confidence)
+
+
 def at_every_depth(found: Headline, values: Values, settings: EvaluationSettings) -> Ruling:
     """GAI7: at every depth alarms are right more often than not, and better than chance.
 
     One depth at which they are not is enough against it. Depths without events, or with so few
-    that even a perfect detector could not be told from chance, leave it open.
+    that even a perfect detector could not be told from chance, or not be shown to be right more
+    often than not, leave it open.
     """
-    tested = {depth: of for depth, of in found.parts.items() if testable(of, settings)}
+    tested = {depth: of for depth, of in found.parts.items() if depth_testable(of, settings)}
     if not tested:
         return Ruling(Outcome.NOT_TESTABLE)
     ruling = rule([condition(of, MAJORITY) for of in tested.values()], settings.confidence)

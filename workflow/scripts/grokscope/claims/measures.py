@@ -157,6 +157,8 @@ class Headline(NamedTuple):
         Of `interval`, where it is not the configured one.
     p_best, events_needed
         What could be tested at all, see :class:`Chance`.
+    event_seeds
+        Distinct seeds of the runs with an event, where alarms are set against chance.
     parts
         The same number of each depth.
     """
@@ -170,6 +172,7 @@ class Headline(NamedTuple):
     confidence: float | None = None
     p_best: float | None = None
     events_needed: int | None = None
+    event_seeds: int = 0
     parts: Mapping[int, Headline] = MappingProxyType({})
 
 
@@ -316,7 +319,11 @@ def against_chance(sample: Sample, depth: int | None = None) -> tuple[Headline, 
         return NOTHING._replace(n=len(part.rows)), None
     hits, judged = part.numbers("n_hits"), part.numbers("n_judged")
     found = part.headline(ratio(hits, judged), part.share(hits, judged), len(part.rows), chance.p)
-    found = found._replace(p_best=chance.p_best, events_needed=chance.events_needed)
+    found = found._replace(
+        p_best=chance.p_best,
+        events_needed=chance.events_needed,
+        event_seeds=part.events().seeds,
+    )
     return found, chance
 
 
