@@ -45,7 +45,8 @@ def chance_row(
     row = {"study": "gai", "task": None, "depth": depth, "detector": detector}
     row |= {"layer": "combined", "threshold_source": "none", "rule": "curve", "lead_min": 10}
     row |= {"lead_max": 1000, "score": "auc", "null_model": "random", "observed": area, "p": 0.5}
-    return row | {"surrogates": 19, "null_mean": 0.5, "null_low": 0.4, "null_high": 0.6} | others
+    row |= {"surrogates": 19, "null_mean": 0.5, "null_low": 0.4, "null_high": 0.6}
+    return row | {"p_best": 0.05, "events_needed": None} | others
 
 
 NAMES = ("gai", "constant_time", "train_loss", "test_accuracy")
