@@ -65,12 +65,13 @@ def expected(
     for study in studies:
         mine = {name: table[table["study"] == study.name] for name, table in tables.items()}
         claims = None if study.claims is None else published[study.claims]
+        parts: Iterator[tuple[str, Rows]] = iter(())
         if study.kind == "lead_lag":
             parts = lead_lag(mine, claims)
         elif study.kind == "early_warning":
             parts = early_warning(mine, analysis)
             numbers[study.title, "answer"] = answer(mine["chance"])
-        else:
+        elif study.kind == "phase_diagram":
             parts = phase_diagram(mine["phases"])
         found |= {(study.title, title): rows for title, rows in parts}
     return Expected(found, numbers)
