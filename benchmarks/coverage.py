@@ -28,6 +28,7 @@ from grokscope.evaluate.intervals import (
     mean_interval,
     median_interval,
     share_intervals,
+    share_scatter,
 )
 
 Array = NDArray[np.float64]
@@ -169,18 +170,17 @@ def _difference(
     k, units, one, other, alike = world
 
     def study(rng: Random) -> Interval:
-        rates = [hits(k, units, share, alike, 1, rng) for share in (one, other)]
-        (a, n), (b, m) = rates
-        values = (a / n - b / m)[:, 0]
-        return mean_interval(range(k), values, confidence=CONFIDENCE, bounds=(-1, 1))
+        a, b = (hits(k, units, share, alike, 1, rng)[0][:, 0] / units for share in (one, other))
+        scatter = math.hypot(share_scatter(a, units), share_scatter(b, units))
+        return mean_interval(range(k), a - b, confidence=CONFIDENCE, scatter=scatter)
 
     return one_by_one(study, studies, rng)
 
 
 def difference_worlds(seeds: Sequence[int] = SEEDS) -> Iterator[World]:
-    """Means of one difference of two shares a seed."""
+    """Means of one difference of two shares a seed, of units that are different cells."""
     pairs = ((0.0, 0.0), (0.02, 0.02), (0.1, 0.5), (0.9, 0.5), (1.0, 0.0))
-    for k, units, (one, other), alike in product(seeds, (1, 20), pairs, ALIKE):
+    for k, units, (one, other), alike in product(seeds, (12, 20, 60), pairs, (0.0, 0.2)):
         name = f"{one:g} - {other:g} of {units} units, alike {alike:g}"
         world = (k, units, one, other, alike)
         yield World("difference", name, k, one - other, partial(_difference, world))

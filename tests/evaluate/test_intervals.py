@@ -21,6 +21,7 @@ from grokscope.evaluate.intervals import (
     proportion_interval,
     share_interval,
     share_intervals,
+    share_scatter,
 )
 
 # What intervals of a nominal 95% promise.
@@ -116,24 +117,25 @@ def test_means_by_hand() -> None:
     assert mean_interval([1, 2, 3], [7, 7, 7], confidence=0.95) == NO_INTERVAL
 
 
-def test_bounded_means_are_shares_of_the_way() -> None:
-    """From -1 to 1: zeros are halves; equal seeds have an interval, an extreme one as well."""
-    seeds, ones = np.arange(5), np.ones(5)
-    values = np.array([-0.2, 0.0, 0.4, 0.1, 0.2])
-    low, high = share_interval(seeds, (values + 1) / 2, ones, confidence=0.95)
-    found = mean_interval(seeds, values, confidence=0.95, bounds=(-1, 1))
-    assert found == pytest.approx((2 * low - 1, 2 * high - 1))
-    low, high = mean_interval(seeds, 0 * values, confidence=0.95, bounds=(-1, 1))
-    assert low < -0.3 and high > 0.3
-    assert mean_interval(seeds, ones, confidence=0.95, bounds=(-1, 1))[1] == 1
-    assert mean_interval([1], [0.3], confidence=0.95, bounds=(0, 1)) == NO_INTERVAL
+def test_a_mean_scatters_at_least_as_is_supposed() -> None:
+    """Equal counts have an interval; those that scatter more have their own."""
+    half = stats.t.ppf(0.975, 1.5) * 2 / math.sqrt(3)
+    found = mean_interval([1, 2, 3], [7, 7, 7], confidence=0.95, scatter=2)
+    assert found == pytest.approx((7 - half, 7 + half))
+    own = mean_interval([1, 2, 3], [2, 4, 9], confidence=0.95)
+    assert mean_interval([1, 2, 3], [2, 4, 9], confidence=0.95, scatter=2) == own
+
+
+def test_shares_scatter_as_independent_draws() -> None:
+    """Known: 6 of 20 draws, smoothed 6.5 of 21; none of 20 is half a draw of 21."""
+    for shares, share in (([0.2, 0.4], 6.5 / 21), ([0, 0], 0.5 / 21), ([1, 1], 20.5 / 21)):
+        expected = math.sqrt(share * (1 - share) / 10)
+        assert share_scatter(shares, 10) == pytest.approx(expected)
 
 
 def test_numbers_that_are_no_share_are_refused() -> None:
     with pytest.raises(ValueError, match="numerator must lie between 0 and its denominator"):
         share_interval([1, 2], [2, 0], [1, 1], confidence=0.95)
-    with pytest.raises(ValueError, match="within the bounds -1 and 1"):
-        mean_interval([1, 2], [0.5, 1.5], confidence=0.95, bounds=(-1, 1))
 
 
 def test_medians_of_one_row_a_seed_are_order_statistics() -> None:

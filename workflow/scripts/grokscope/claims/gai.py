@@ -117,7 +117,7 @@ def _untestable(found: Headline | Chance, settings: EvaluationSettings) -> str:
 @about_gai(
     "GAI1",
     "median_lead",
-    in_region(lambda values: Region(values["low"], values["high"])),
+    in_region(lambda values: Region(values["low"], values["high"], closed=True)),
 )
 def alarm_lead(evidence: Evidence, values: Values, sample: Sample, found: Headline) -> Explanation:
     """GAI1: the median lead of the first alarm over all events lies in the published window."""
@@ -255,7 +255,7 @@ def layer_order(
 @about_gai(
     "GAI6",
     "rank_drop",
-    in_region(lambda values: Region(values["low"], values["high"])),
+    in_region(lambda values: Region(values["low"], values["high"], closed=True)),
 )
 def rank_drop(evidence: Evidence, values: Values, sample: Sample, found: Headline) -> Explanation:
     """GAI6: the median drop of the last layer's effective rank lies in the published range."""

@@ -17,9 +17,8 @@ import pandas as pd
 from grokscope.claims.evidence import Evidence
 from grokscope.claims.registry import Finding, NotTestable, Scale, Values, claim
 from grokscope.claims.rows import groups
-from grokscope.claims.rules import POSITIVE, Condition, Region, majority, rule
+from grokscope.claims.rules import POSITIVE, Condition, Region, majority, mean, rule
 from grokscope.core.formatting import number, span, steps
-from grokscope.evaluate.intervals import Interval, mean_interval
 from grokscope.runs.spec import KEY_COLUMNS, cell_columns
 
 Cell = tuple[Any, ...]
@@ -83,21 +82,9 @@ def _at(cell: Cell) -> str:
     return f"at {_fraction(cell):g}"
 
 
-def _mean_interval(rows: pd.DataFrame, quantity: str, confidence: float) -> Interval:
-    bounds = (-1.0, 1.0) if quantity == "pearson_r" else None
-    seeds, values = rows["seed"].to_numpy(), rows[quantity].to_numpy(float)
-    return mean_interval(seeds, values, confidence=confidence, bounds=bounds)
-
-
 def _mean(cell: Cell, rows: pd.DataFrame, quantity: str, region: Region) -> Condition:
     """That the mean over the seeds of a cell lies in a region."""
-    return Condition(
-        estimate=float(rows[quantity].mean()),
-        interval=lambda confidence: _mean_interval(rows, quantity, confidence),
-        seeds=rows["seed"].nunique(),
-        region=region,
-        name=_at(cell),
-    )
+    return mean(rows["seed"], rows[quantity], region, name=_at(cell))
 
 
 def _most(cell: Cell, rows: pd.DataFrame, shown: pd.Series) -> Condition:
@@ -131,10 +118,11 @@ def _over_seeds(
         return ""
     parts = []
     for cell, group in _cells(rows).items():
-        mean = float(group[quantity].mean())
-        interval = _mean_interval(group, quantity, evidence.confidence)
+        found = _mean(cell, group, quantity, Region())
+        interval = found.interval(evidence.confidence)
         if interval.low is not None:
-            parts.append(f"{show(mean)} ({span(interval.low, interval.high, show)}) {_at(cell)}")
+            value = show(found.estimate)
+            parts.append(f"{value} ({span(interval.low, interval.high, show)}) {_at(cell)}")
     seeds = rows["seed"].nunique()
     text = f" Over {seeds} seeds, those of fewer steps included, the means are "
     return f"{text}{', '.join(parts)}." if parts else ""

@@ -7,6 +7,7 @@ their mean is near the published number.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ import pandas as pd
 
 from grokscope.claims.evidence import Evidence
 from grokscope.claims.registry import Finding, NotTestable, Scale, Values, claim
-from grokscope.claims.rules import POSITIVE, Condition, Region, majority, near, rule
+from grokscope.claims.rules import POSITIVE, Condition, majority, mean, near, rule
 from grokscope.core.formatting import number
-from grokscope.evaluate.intervals import mean_interval
+from grokscope.evaluate.intervals import share_scatter
 from grokscope.measure.phases import GENERALISING, PHASES
 
 # The published ones; a run that diverged has none of them.
@@ -53,22 +54,25 @@ def _most(shown: pd.Series) -> Condition:
     return majority(int(shown.sum()), len(shown))
 
 
-def _mean(values: pd.Series, bounds: tuple[float, float], region: Region) -> Condition:
-    """That the mean of one value per seed lies in a region."""
-    return Condition(
-        estimate=float(values.mean()),
-        interval=lambda confidence: mean_interval(
-            values.index.to_numpy(), values.to_numpy(), confidence=confidence, bounds=bounds
-        ),
-        seeds=len(values),
-        region=region,
-    )
+def count_near(counts: pd.Series, of: int, published: float, tolerance: float) -> Condition:
+    """That the mean of counts among `of` runs, one a seed, is near the published one.
+
+    Seeds scatter at least as counts of independent runs would.
+    """
+    scatter = of * share_scatter(counts / of, of)
+    return mean(counts.index, counts, near(published, tolerance), scatter=scatter)
+
+
+def larger(one: pd.Series, other: pd.Series, of: int) -> Condition:
+    """That the mean of one share of `of` runs, one a seed, is larger than that of another."""
+    scatter = math.hypot(share_scatter(one, of), share_scatter(other, of))
+    return mean(one.index, one - other, POSITIVE, scatter=scatter)
 
 
 def _count(rows: pd.DataFrame, flags: pd.Series, published: float, tolerance: float) -> Condition:
     """That the mean number of flagged runs per seed is near the published one."""
-    most = float(rows.groupby("seed").size().max())
-    return _mean(_by_seed(rows, flags), (0.0, most), near(published, tolerance))
+    of = int(rows.groupby("seed").size().max())
+    return count_near(_by_seed(rows, flags), of, published, tolerance)
 
 
 def _counts(rows: pd.DataFrame) -> str:
@@ -235,10 +239,11 @@ def wide_networks(evidence: Evidence, values: Values) -> Finding:
     if 16 not in shares or shares.shape[1] < 2 or shares.empty:
         found = sorted(rows["width"].unique())
         raise NotTestable(f"The widths there are cannot be compared: {found}.")
+    of = int(rows.groupby(["seed", "width"]).size().max())
     total = rows.assign(general=general).groupby("width")["general"].agg(["sum", "size"])
     text = ", ".join(f"{n} of {size} at h = {h}" for h, n, size in total.itertuples())
     return Finding.of(
-        [_mean(shares[h] - shares[16], (-1.0, 1.0), POSITIVE) for h in shares.columns if h != 16],
+        [larger(shares[h], shares[16], of) for h in shares.columns if h != 16],
         evidence.confidence,
         n=len(rows),
         seeds=len(shares),

@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from grokscope.evaluate.intervals import Interval, proportion_interval
+import numpy as np
+import numpy.typing as npt
+
+from grokscope.evaluate.intervals import Interval, mean_interval, proportion_interval
 
 
 class Outcome(StrEnum):
@@ -32,20 +35,25 @@ class Outcome(StrEnum):
 
 
 class Region(NamedTuple):
-    """Values that support a claim, between two ends that do not belong to it."""
+    """Values that support a claim, between two ends that belong to it if it is `closed`."""
 
     low: float = -math.inf
     high: float = math.inf
+    closed: bool = False
+
+    def has(self, value: float) -> bool:
+        """Whether a value supports the claim."""
+        return self.low < value < self.high or (self.closed and value in (self.low, self.high))
 
     def inside(self, interval: Interval) -> bool:
         """Whether all values of an interval support the claim."""
-        low, high = ends(interval)
-        return self.low < low and high < self.high
+        return all(map(self.has, ends(interval)))
 
     def outside(self, interval: Interval) -> bool:
         """Whether none does."""
         low, high = ends(interval)
-        return high <= self.low or low >= self.high
+        beyond = high <= self.low or low >= self.high
+        return beyond and not self.has(low) and not self.has(high)
 
 
 POSITIVE = Region(low=0.0)
@@ -118,7 +126,7 @@ def rule(conditions: Sequence[Condition], confidence: float) -> Ruling:
     corrected = 1 - (1 - confidence) / len(conditions)
     if any(of.region.outside(of.interval(corrected)) for of in conditions):
         return Ruling(Outcome.FAILS)
-    against = [of for of in conditions if not of.region.low < of.estimate < of.region.high]
+    against = [of for of in conditions if not of.region.has(of.estimate)]
     if against:  # One that is refuted is enough.
         needed = [seeds_needed(of, corrected) for of in against]
         known = [seeds for seeds in needed if seeds is not None]
@@ -126,6 +134,35 @@ def rule(conditions: Sequence[Condition], confidence: float) -> Ruling:
     needed = [seeds_needed(of, confidence) for of in conditions]
     known = [seeds for seeds in needed if seeds is not None]
     return Ruling(Outcome.UNDECIDED, max(known) if len(known) == len(needed) else None)
+
+
+def mean(
+    seeds: npt.ArrayLike,
+    values: npt.ArrayLike,
+    region: Region,
+    *,
+    scatter: float = 0.0,
+    name: str = "",
+) -> Condition:
+    """That the mean over seeds lies in a region.
+
+    Parameters
+    ----------
+    seeds, values
+        Seed and value of each run, shape ``(n_runs,)``.
+    scatter
+        See :func:`grokscope.evaluate.intervals.mean_interval`.
+    """
+    labels, numbers = np.asarray(seeds), np.asarray(values, np.float64)
+    return Condition(
+        estimate=float(numbers.mean()),
+        interval=lambda confidence: mean_interval(
+            labels, numbers, confidence=confidence, scatter=scatter
+        ),
+        seeds=len(np.unique(labels)),
+        region=region,
+        name=name,
+    )
 
 
 def fewest(confidence: float) -> int:
@@ -141,7 +178,7 @@ def seeds_needed(condition: Condition, confidence: float) -> int | None:
     """
     low, high = ends(condition.interval(confidence))
     at, region = condition.estimate, condition.region
-    if region.low < at < region.high:
+    if region.has(at):
         sides = [(at - low, at - region.low), (high - at, region.high - at)]
     elif at <= region.low:
         sides = [(high - at, region.low - at)]

@@ -133,52 +133,49 @@ def share_intervals(
 
 
 def mean_interval(
-    clusters: Labels,
-    values: npt.ArrayLike,
-    *,
-    confidence: float,
-    bounds: tuple[float, float] | None = None,
+    clusters: Labels, values: npt.ArrayLike, *, confidence: float, scatter: float = 0.0
 ) -> Interval:
     """Interval of the mean over clusters, each counting by the mean of its rows.
+
+    Student's with fewer degrees of freedom, as the variance of a few skewed or even values is
+    known worse than that of normal ones.
 
     Parameters
     ----------
     clusters, values
         Cluster label and value of each row, shape ``(n_rows,)``.
-    bounds
-        Between which all values lie, if they do: then the interval is that of a share of the way
-        between them (:func:`share_intervals`), else Student's with fewer degrees of freedom,
-        as the variance of a few skewed or even values is known worse than that of normal ones.
+    scatter
+        Standard deviation of clusters that is supposed at least: few clusters may agree by chance,
+        such as in a share (:func:`share_scatter`).
 
     Returns
     -------
     Interval
-        None with fewer than two clusters, and without bounds also where all clusters agree: how
-        far they would otherwise scatter is then not known.
-
-    Raises
-    ------
-    ValueError
-        If a cluster's mean lies beyond the bounds.
+        None with fewer than two clusters, and where all agree and no scatter is supposed: how far
+        they would otherwise scatter is then not known.
     """
     member = _members(clusters)
     means, k = member @ np.asarray(values, np.float64) / member.sum(axis=1), len(member)
     if k < 2:
         return NO_INTERVAL
-    if bounds is not None:
-        low, high = bounds
-        way = ((means - low) / (high - low))[:, None]
-        if ((way < -ROUNDING) | (way > 1 + ROUNDING)).any():
-            raise ValueError(f"values must lie within the bounds {low:g} and {high:g}")
-        way = np.clip(way, 0, 1)
-        ends = _shares(way, np.ones_like(way), confidence).one()
-        return Interval(*(None if end is None else low + (high - low) * end for end in ends))
-    if np.ptp(means) == 0:
+    spread = max(scatter, float(means.std(ddof=1)) if np.ptp(means) else 0.0)
+    if spread == 0:
         return NO_INTERVAL
     # A variance with these degrees of freedom varies as that of k such clusters does.
     freedom = 2 / (2 / (k - 1) + KURTOSIS / k)
-    half = special.stdtrit(freedom, (1 + confidence) / 2) * means.std(ddof=1) / np.sqrt(k)
+    half = special.stdtrit(freedom, (1 + confidence) / 2) * spread / np.sqrt(k)
     return Interval(float(means.mean() - half), float(means.mean() + half))
+
+
+def share_scatter(shares: npt.ArrayLike, of: int) -> float:
+    """Standard deviation of shares, shape ``(k,)``, of so many independent draws each.
+
+    The pooled share is smoothed by half a draw either way, so that none, or all, is not certain.
+    """
+    found = np.asarray(shares, np.float64)
+    draws = of * len(found)
+    share = (found.mean() * draws + 0.5) / (draws + 1)
+    return float(np.sqrt(share * (1 - share) / of))
 
 
 def median_interval(clusters: Labels, values: npt.ArrayLike, *, confidence: float) -> Interval:
