@@ -16,7 +16,6 @@ from grokscope.runs.spec import (
     cell_columns,
     decimal_string,
     key_columns,
-    panels,
     read_specs,
 )
 from grokscope.train.store import training_key

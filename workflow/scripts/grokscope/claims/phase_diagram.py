@@ -243,7 +243,7 @@ def wide_networks(evidence: Evidence, values: Values) -> Finding:
     total = rows.assign(general=general).groupby("width")["general"].agg(["sum", "size"])
     text = ", ".join(f"{n} of {size} at h = {h}" for h, n, size in total.itertuples())
     return Finding.of(
-        [larger(shares[h], shares[16], of) for h in shares.columns if h != 16],
+        [larger(of_width, shares[16], of) for _, of_width in shares.drop(columns=16).items()],
         evidence.confidence,
         n=len(rows),
         seeds=len(shares),
