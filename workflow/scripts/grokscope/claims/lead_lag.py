@@ -130,16 +130,16 @@ def _over_seeds(
 
 def _turns(rows: pd.DataFrame) -> str:
     """How good the runs are at their 'transition', and what the onset says instead."""
-    levels = rows.sort_values("train_fraction")
-    levels = levels[levels["metric_at_transition"].notna()]
-    pairs = zip(levels["metric_at_transition"], levels["train_fraction"], strict=True)
-    at = ", ".join(f"{level:.2f} at {fraction:g}" for level, fraction in pairs)
+    levels = rows[rows["metric_at_transition"].notna()].groupby("train_fraction")
+    means = levels["metric_at_transition"].mean()
+    at = ", ".join(f"{level:.2f} at {fraction:g}" for fraction, level in means.items())
     onset = rows["onset_lag"].dropna()
     censored = int(rows["test_onset_censored"].sum())
-    text = f" The test metric at the steepest slope is {at}." if at else ""
+    text = f" The mean test metric at the steepest slope is {at}." if at else ""
     if onset.empty:
         return f"{text} No run reaches an onset: all {censored} onset-based lags are censored."
-    text += f" Onset-based lags: {', '.join(steps(lag) for lag in sorted(onset))} steps"
+    low, high = steps(onset.min()), steps(onset.max())
+    text += f" Onset-based lags: {low} to {high} steps in {len(onset)} runs"
     return f"{text}; {censored} of {len(rows)} runs are censored (no onset in their steps)."
 
 
