@@ -286,3 +286,20 @@ def by_learning_rate(parts: dict[float, list[dict[str, Any]]]) -> Tables:
         )
         for name in made[0][1]
     }
+
+
+def few_choices(**sections: Any) -> Analysis:
+    """Settings with fewer analysis choices than by default: 8."""
+    given = {
+        "onset": {"test_thresholds": [0.5, 0.95]},
+        "alarms": {"sigma_window": 100},
+        "rank": {"before": 500, "after": 500},
+        "multiverse": {"sign": ["signed"], "norm": ["raw"], "windows": [10, 20]},
+        "evaluation": {
+            "horizons": [1000],
+            "primary_horizon": 1000,
+            "development_seeds": [0],
+            "surrogates": 99,
+        },
+    }
+    return default_analysis(**{name: of | sections.get(name, {}) for name, of in given.items()})

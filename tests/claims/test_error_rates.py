@@ -8,6 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 from benchmarks import error_rates
+from benchmarks.coverage import STATISTICS
 from benchmarks.error_rates import SETTINGS, VALUES, simulate
 from scipy import stats
 
@@ -38,6 +39,14 @@ def test_noise_and_few_seeds_never_decide(claim: str, name: str) -> None:
     rates = [of.right(world) for of in found]
     for fewer, more in (*pairwise(rates), (noisy.right(world), rates[-1])):
         assert fewer <= more + chance(more)
+
+
+@pytest.mark.parametrize("claim", ["LL5", "PD1"])
+def test_the_table_of_docs_is_what_the_simulation_gives(claim: str) -> None:
+    rows = [line.strip("|").split(" | ") for line in STATISTICS.read_text().splitlines()]
+    (documented,) = [row[1:] for row in rows if row[0].strip() == f"**{claim}**"]
+    for name, cell in zip(error_rates.NAMES, documented, strict=True):
+        assert error_rates.cell(WORLDS[claim, name]) == cell.strip()
 
 
 @pytest.mark.parametrize("conditions", [1, 3])
