@@ -288,27 +288,19 @@ def of_seeds(shares: Sequence[float], seeds: int, noise: float, rng: Random) -> 
 NAMES = ("published", "border", "noise", "refuted")
 
 
-def worlds_of(claim: str, published: Study, border: Study, noise: Study, refuted: Study) -> Any:
-    """A claim's worlds: as published; just false; of noise; and clearly false."""
-    # A coin is on the border of "more than half".
-    coin = Outcome.UNDECIDED if noise is border else Outcome.FAILS
-    right = (Outcome.HOLDS, Outcome.UNDECIDED, coin, Outcome.FAILS)
-    studies = (published, border, noise, refuted)
+def worlds_of(claim: str, studies: Sequence[Study]) -> list[World]:
+    """A claim's worlds: as published; just false; of noise, so false as well; clearly false."""
+    # Between no excess and a useful one GAI8 is true and of no use: its border is a useful one.
+    border = Outcome.HOLDS if claim == "GAI8" else Outcome.UNDECIDED
+    right = (Outcome.HOLDS, border, Outcome.FAILS, Outcome.FAILS)
     return [World(claim, *of) for of in zip(NAMES, right, studies, strict=True)]
 
 
-def _seeds_worlds(claim: str, fractions: int) -> Any:
-    others = [OFTEN] * (fractions - 1)
-    published, border, noise, refuted = (
-        partial(of_seeds, shares)
-        for shares in (
-            [OFTEN] * fractions,
-            [*others, 0.5],
-            [0.5] * fractions,
-            [*others, 1 - OFTEN],
-        )
-    )
-    return worlds_of(claim, published, border, border if fractions == 1 else noise, refuted)
+def seeds_studies(fractions: int) -> list[Study]:
+    """Of a claim that most seeds show something, at each fraction."""
+    others, coin = [OFTEN] * (fractions - 1), [0.5] * fractions
+    shares = [*others, OFTEN], [*others, 0.5], coin, [*others, 1 - OFTEN]
+    return [partial(of_seeds, of) for of in shares]
 
 
 def worlds() -> list[World]:
@@ -317,7 +309,7 @@ def worlds() -> list[World]:
     depths = len(VALUES["GAI7"]["depths"])
     precision, recall = VALUES["GAI2"]["precision"], VALUES["GAI3"]["recall"]
     size, tolerance = VALUES["GAI4"]["r"], VALUES["GAI4"]["tolerance"]
-    made = {
+    made: dict[str, list[Study]] = {
         "LL2": [
             partial(of_lags, means)
             for means in (lags, [*lags[:2], 0.0], [0.0] * 3, [*lags[:2], -lags[2]])
@@ -358,7 +350,6 @@ def worlds() -> list[World]:
                 [precision] * (depths - 1) + [CHANCE],
             )
         ],
-        # On the border of what fails an excess is not useful; of what holds there is none.
         "GAI8": [
             partial(of_excess, share)
             for share in (precision, CHANCE + VALUES["GAI8"]["useful"], CHANCE, CHANCE / 2)
@@ -373,13 +364,12 @@ def worlds() -> list[World]:
             for shares in ((0.1, 0.35, 0.4), (0.1, 0.1, 0.4), (0.25, 0.25, 0.25), (0.3, 0.1, 0.4))
         ],
     }
-    found: list[World] = []
-    for claim in VALUES:
-        if claim in made:
-            found += worlds_of(claim, *made[claim])
-        else:
-            found += _seeds_worlds(claim, 3 if claim in ("LL1", "LL3") else 1)
-    return found
+    fractions = dict.fromkeys(("LL1", "LL3"), 3)
+    return [
+        world
+        for claim in VALUES
+        for world in worlds_of(claim, made.get(claim) or seeds_studies(fractions.get(claim, 1)))
+    ]
 
 
 # ---------------------------------------------------------------------- the table of docs

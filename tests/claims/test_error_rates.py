@@ -28,7 +28,10 @@ def chance(share: float) -> float:
     return 4 * math.sqrt(max(share * (1 - share), NOMINAL) / STUDIES)
 
 
-@pytest.mark.parametrize(("claim", "name"), [*product(VALUES, ("published", "border", "refuted"))])
+CASES = [*product(VALUES, ("published", "border", "refuted")), ("GAI8", "noise")]
+
+
+@pytest.mark.parametrize(("claim", "name"), CASES)
 def test_noise_and_few_seeds_never_decide(claim: str, name: str) -> None:
     """Right verdicts become no more, and wrong ones stay as rare as they may be."""
     world = WORLDS[claim, name]
