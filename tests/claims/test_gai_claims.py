@@ -62,6 +62,15 @@ def test_a_lead_outside_the_window_fails() -> None:
     assert "not reached" in row["reason"]
 
 
+@pytest.mark.parametrize(
+    ("step", "expected"), [(599, "fails"), (600, "holds"), (800, "holds"), (801, "fails")]
+)
+def test_the_ends_of_the_published_window_belong_to_it(step: int, expected: str) -> None:
+    rows = gai(depths=(2,))
+    row = verdict("GAI1", build(rows, alarms=[alarm(row, step) for row in events(rows)]))
+    assert (row["measured"], row["verdict"]) == (1000 - step, expected)
+
+
 def test_leads_count_misses_and_are_known_to_the_step() -> None:
     """An alarm at the onset, or after it, is a miss."""
     rows = gai()

@@ -89,6 +89,13 @@ def test_some_seeds_that_disagree_leave_a_claim_open(claim: str, changes: dict[s
     assert f"About {more} more seed" in row["reason"]
 
 
+def test_most_seeds_may_lead_and_their_mean_not() -> None:
+    """LL2 asks for both: eight of nine lags are positive, the other is large and negative."""
+    row = verdict("LL2", build(lead_lag(9, 1, replication_lag=-1900)))
+    assert row["verdict"] == "undecided" and row["measured"] < 0
+    assert verdict("LL1", build(lead_lag(9, 1, lag=-1900)))["verdict"] == "holds"
+
+
 def test_the_mean_r_may_lie_a_tolerance_outside() -> None:
     """-0.66 + 0.05 = -0.61, by the interval's end."""
     for r, expected in ((-0.64, "holds"), (-0.615, "undecided"), (-0.58, "fails")):
