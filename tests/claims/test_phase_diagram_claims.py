@@ -44,7 +44,10 @@ def test_one_run_more_or_less_changes_no_count() -> None:
     assert (row["verdict"], row["measured"]) == ("holds", 8)
 
 
-@pytest.mark.parametrize(("claim", "decays"), [("PD3", (0.001, 0.01, 0.1)), ("PD4", (0.0,))])
+@pytest.mark.parametrize(
+    ("claim", "decays"),
+    [("PD3", (0.001, 0.01, 0.1)), ("PD3", (0.0, 1.0)), ("PD4", (0.0,))],
+)
 def test_far_more_grokking_fails_the_counts(claim: str, decays: tuple[float, ...]) -> None:
     rows = [
         row | {"phase": "grokking"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from scipy import stats
@@ -79,6 +80,12 @@ def test_an_interval_narrows_as_the_root_of_the_seeds(
 ) -> None:
     """Of 10 seeds an interval twice as wide as the room it has: 40 seeds."""
     assert seeds_needed(known(1, {0.95: interval}), 0.95) == needed
+
+
+@pytest.mark.parametrize("region", [Region(0, 100), Region(-100, 2), Region(0, 2)])
+def test_the_nearer_end_of_a_region_says_how_many_seeds(region: Region) -> None:
+    found = replace(known(1, {0.95: (-1, 3)}), region=region)
+    assert rule([found], 0.95) == Ruling(Outcome.UNDECIDED, 40)
 
 
 def test_the_last_condition_that_is_open_says_how_many_seeds() -> None:
