@@ -24,14 +24,13 @@ from grokscope.claims.rules import (
 from grokscope.runs.settings import EvaluationSettings
 
 
-def condition(found: Headline, region: Region, name: str = "") -> Condition:
+def condition(found: Headline, region: Region) -> Condition:
     """That a headline number lies in a region."""
     return Condition(
         estimate=found.measured,
         interval=lambda confidence: found.interval_at(confidence=confidence),
         seeds=found.seeds,
         region=region,
-        name=name,
     )
 
 
@@ -79,12 +78,12 @@ def beyond_chance(found: Headline, values: Values, settings: EvaluationSettings)
     """GAI8: above chance at the corrected confidence; against it, less than a useful excess."""
     if not testable(found, settings):
         return Ruling(Outcome.NOT_TESTABLE)
-    confidence = found.confidence or settings.confidence
-    positive = condition(found, POSITIVE)
-    useful = condition(found, Region(low=values["useful"]))
-    if positive.region.inside(found.interval):
+    if POSITIVE.inside(found.interval):
         return Ruling(Outcome.HOLDS)
-    if useful.region.outside(found.interval):
+    useful = Region(low=values["useful"])
+    if useful.outside(found.interval):
         return Ruling(Outcome.FAILS)
-    nearest = positive if found.measured > 0 else useful
-    return Ruling(Outcome.UNDECIDED, seeds_needed(nearest, confidence))
+    nearest = condition(found, POSITIVE if found.measured > 0 else useful)
+    return Ruling(
+        Outcome.UNDECIDED, seeds_needed(nearest, found.confidence or settings.confidence)
+    )
