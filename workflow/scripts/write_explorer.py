@@ -1,6 +1,5 @@
 """Traces and tables to the explorer, one page that holds them all."""
 
-import json
 from pathlib import Path
 from typing import Any
 

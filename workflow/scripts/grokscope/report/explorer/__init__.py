@@ -1,1 +1,1 @@
-"""The explorer: all runs, curves, scores and alarms of the results in one page that needs no other."""
+"""The explorer: runs, curves, scores and alarms of all results in one page."""

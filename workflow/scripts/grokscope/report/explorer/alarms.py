@@ -23,7 +23,7 @@ from grokscope.evaluate import nulls
 from grokscope.evaluate.matching import RULES, floats
 from grokscope.evaluate.study import Study
 from grokscope.measure.detectors.registry import COMBINED, DETECTORS
-from grokscope.report.explorer.packing import Packer, json_value
+from grokscope.report.explorer.packing import Packer, values_of
 from grokscope.runs.spec import cell_columns
 
 # Surrogates that the page draws at settings that the tables do not have.
@@ -83,10 +83,7 @@ def pack_settings(
     rows = evaluation[evaluation["detector"].isin(list(DETECTORS))].reset_index(drop=True)
     for column in ("threshold", *INTERVALS):
         packer.put(f"{name}/{column}", floats(rows[column]), "f8")
-    columns = {
-        column: [json_value(of) for of in rows[column].astype(object).where(rows[column].notna(), None)]
-        for column in _SETTING
-    }
+    columns = {column: values_of(rows[column]) for column in _SETTING}
     tested, values = _beside_chance(rows, chance)
     packer.put(f"{name}/chance", values.ravel(), "f8")
     return {

@@ -149,8 +149,9 @@ def run_curves(frame: pd.DataFrame, near: Mapping[int, Sequence[int]]) -> RunCur
                 cut = np.union1d(cut, more)
             grids.append(measured[cut[:-1]])
             edges.append(cut)
-        levels, *scale = quantised(values[there])
-        columns[str(name)] = Curve(place, *scale, extremes(levels, edges[place]))
+        levels, low, high, logarithmic = quantised(values[there])
+        pairs = extremes(levels, edges[place])
+        columns[str(name)] = Curve(place, low, high, logarithmic, pairs)
     return RunCurves(grids, columns)
 
 
@@ -169,9 +170,10 @@ def pack_curves(packer: Packer, name: str, runs: Sequence[RunCurves]) -> dict[st
     """
     starts = [np.diff(grid, prepend=0) for run in runs for grid in run.grids]
     packer.put(f"{name}/starts", _joined(starts), "u4")
-    names = list(dict.fromkeys(column for run in runs for column in run.columns))
+    # Sorted, so that the layers of a quantity are neighbours and compress well.
+    names = {column for run in runs for column in run.columns}
     columns = {}
-    for number, column in enumerate(_together(names)):
+    for number, column in enumerate(sorted(names)):
         of_runs = {i: run.columns[column] for i, run in enumerate(runs) if column in run.columns}
         place = f"{name}/column{number}"
         curves = list(of_runs.values())
@@ -195,8 +197,3 @@ def pack_curves(packer: Packer, name: str, runs: Sequence[RunCurves]) -> dict[st
 def _joined(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
     """Arrays one after the other; none at all are an empty one."""
     return np.concatenate([np.empty(0, np.uint8), *arrays])
-
-
-def _together(names: Iterable[str]) -> list[str]:
-    """Names of columns sorted so that those of the layers of one quantity are neighbours."""
-    return sorted(names)

@@ -83,9 +83,7 @@ def pack_steps(
     Of an unlatched detector the scores below every threshold, and the unknown ones, have code 1.
     """
     thresholds = offered(list(scores.values()), needed, 0.0 if latched else FLOOR)
-    kept = [
-        codes(np.nan_to_num(of, nan=-np.inf), thresholds) for of in scores.values()
-    ]
+    kept = [codes(np.nan_to_num(of, nan=-np.inf), thresholds) for of in scores.values()]
     packer.put(f"{name}/codes", _joined(kept), "u1")
     packer.put(f"{name}/thresholds", thresholds, "f8")
     lengths = [len(of) for of in scores.values()]

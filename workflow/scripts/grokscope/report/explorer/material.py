@@ -23,7 +23,7 @@ from grokscope.core.formatting import detector_words
 from grokscope.data.layout import axis_words, varying
 from grokscope.data.trace import Trace
 from grokscope.evaluate import study as evaluated
-from grokscope.evaluate.matching import run_keys
+from grokscope.evaluate.matching import floats, run_keys
 from grokscope.measure.detectors.registry import DETECTORS
 from grokscope.measure.detectors.scores import block_maxima, first_score, run_signals
 from grokscope.measure.phases import PHASES
@@ -36,7 +36,7 @@ from grokscope.report.explorer.alarms import (
 )
 from grokscope.report.explorer.curves import RunCurves, pack_curves, run_curves
 from grokscope.report.explorer.levels import pack_blocks, pack_steps
-from grokscope.report.explorer.packing import Packer, json_value
+from grokscope.report.explorer.packing import Packer, values_of
 from grokscope.report.explorer.runs import run_columns, run_labels
 from grokscope.report.studies import Study
 from grokscope.report.tables.parts import of_study, row_ids
@@ -56,6 +56,8 @@ MARKS = {
     "grad_peak_step": "gradient-norm peak",
     "metric_transition_step": "steepest rise of the test metric",
 }
+
+ONSETS = ("train_onset_step", "test_onset_step")
 
 Signals = dict[tuple[str, str], dict[int, Any]]
 
@@ -123,15 +125,17 @@ def _pack_study(
     key = key_columns(study.runs.columns)
     alarms = study.alarms(tables["alarms"])
     stated = stated_alarms(alarms)
+    onset_steps = np.stack([floats(study.runs[name]) for name in ONSETS], axis=1)
     curves: dict[int, RunCurves] = {}
     blocks: Signals = {}
     steps: Signals = {}
     warm_up: Signals = {}
     for trace in traces:
         of = trace.key.row()
-        row = rows[tuple(of[name] for name in key)]
+        # Tables of several studies have the settings that any of them varies.
+        row = rows[tuple(of.get(name) for name in key)]
         near = [at for detector in stated.values() for at in detector.get(row, ())]
-        onsets = study.runs.loc[row, ["train_onset_step", "test_onset_step"]].dropna().tolist()
+        onsets = [int(at) for at in onset_steps[row] if np.isfinite(at)]
         curves[row] = run_curves(trace.frame, {NEAR_ALARM: near, NEAR_ONSET: onsets})
         for detector, layers in run_signals(trace, analysis).items():
             for layer, values in layers.items():
@@ -145,7 +149,7 @@ def _pack_study(
     varied = varying(study.runs)
     return {
         "runs": [name.partition(",")[2] for name in row_ids(study.runs, "transitions")],
-        "labels": run_labels(columns, varied),
+        "labels": run_labels(columns, [name for name in key if name in varied]),
         "columns": columns,
         "varied": varied,
         "words": {name: axis_words(name) for name in key},
@@ -199,7 +203,7 @@ def _alarms(study: evaluated.Study, alarms: pd.DataFrame) -> dict[str, list[Any]
     """The table ``alarms`` as columns, its runs by index."""
     rows = {key: row for row, key in enumerate(run_keys(study.runs))}
     names = ["detector", "layer", "step", "score", "peak", "cause"]
-    columns = {name: [json_value(of) for of in alarms[name].tolist()] for name in names}
+    columns = {name: values_of(alarms[name]) for name in names}
     # Seven digits, as traces have.
     for name in ("score", "peak"):
         columns[name] = [float(f"{value:.7g}") for value in columns[name]]
@@ -221,7 +225,11 @@ def claim_entries(
     if claims is None:
         return []
     evidence = Evidence(
-        **{name: tables[name] for name in ("runs", "transitions", "alarms", "rank", "phases")},
+        runs=tables["runs"],
+        transitions=tables["transitions"],
+        alarms=tables["alarms"],
+        rank=tables["rank"],
+        phases=tables["phases"],
         samples=None,
         analysis=analysis,
     )

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 # Types that JavaScript has arrays for.
@@ -94,8 +95,8 @@ class Packer:
         return to_text(b"".join([len(head).to_bytes(4, "little"), head, *self._parts]))
 
 
-def json_value(value: Any) -> Any:
-    """A value of a table as JSON has it: null for what is unknown."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return value.item() if isinstance(value, np.generic) else value
+def values_of(column: pd.Series) -> list[Any]:
+    """Values of a column of a table as JSON has them: null for what is unknown."""
+    known = column.astype(object).where(column.notna(), None)
+    plain = (of.item() if isinstance(of, np.generic) else of for of in known)
+    return [None if isinstance(of, float) and not math.isfinite(of) else of for of in plain]

@@ -16,7 +16,7 @@ from grokscope.data.tables import columns_of, declared
 from grokscope.evaluate.matching import AtRisk, alarms_of
 from grokscope.evaluate.study import Study
 from grokscope.measure.detectors.registry import COMBINED
-from grokscope.report.explorer.packing import json_value
+from grokscope.report.explorer.packing import values_of
 from grokscope.runs.spec import key_columns
 
 # Tables with one row per run, in the order of their columns.
@@ -51,7 +51,8 @@ def run_columns(
         rows = place.merge(tables[name], on=key, how="left", validate="one_to_one")
         for column in rows.columns:
             if column != "study" and column not in columns:
-                about = declared(name, column)["description"]
+                entry = declared(name, column) or {}
+                about = entry.get("description", "")
                 columns[column] = _column(column, about, rows[column])
     columns |= _rank_falls(place, tables["rank"])
     for detector, steps in stated.items():
@@ -60,8 +61,7 @@ def run_columns(
 
 
 def _column(name: str, about: str, values: pd.Series) -> dict[str, Any]:
-    known = values.astype(object).where(values.notna(), None)
-    return {"name": name, "about": about, "values": [json_value(value) for value in known]}
+    return {"name": name, "about": about, "values": values_of(values)}
 
 
 def _rank_falls(place: pd.DataFrame, rank: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -104,22 +104,15 @@ def first_alarms(
         "generalisation; open: the run ended before it could be told; missed: the event had no "
         "alarm."
     )
-    return {
-        f"{detector}_first_alarm": {
-            "name": f"{detector}_first_alarm",
-            "about": about,
-            "values": [int(step) if known else None for step, known in zip(first, fired, strict=True)],
-        },
-        f"{detector}_verdict": {
-            "name": f"{detector}_verdict",
-            "about": outcome,
-            "values": verdict.tolist(),
-        },
-    }
+    found = [
+        _column(f"{detector}_first_alarm", about, pd.Series(first).where(fired).astype("Int64")),
+        _column(f"{detector}_verdict", outcome, pd.Series(verdict)),
+    ]
+    return {column["name"]: column for column in found}
 
 
 def run_labels(columns: list[dict[str, Any]], varied: list[str]) -> list[str]:
-    """Words for each run by what distinguishes it in its study."""
+    """Words for each run by what distinguishes it in its study, in the order of the key."""
     by_name = {column["name"]: column["values"] for column in columns}
     shown = [*varied, "seed"]
     return [

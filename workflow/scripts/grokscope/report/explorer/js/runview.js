@@ -8,6 +8,7 @@ import { COLOURS, DASHES, Plot, extent, within } from "explorer/plots.js";
 import { address, go, keep, state } from "explorer/state.js";
 import { simple } from "explorer/table.js";
 
+const SHARES = ["metric", "softmax_collapse", "score"];
 const MARK_DASH = { train_onset_step: "dotted", test_onset_step: "solid", grad_peak_step: "dashed", metric_transition_step: "dotdash" };
 
 export function showRuns(root, study, header) {
@@ -86,11 +87,12 @@ export function showRuns(root, study, header) {
     run,
     colour: COLOURS[(single ? place : shown.indexOf(run)) % COLOURS.length],
     dash: single ? (place >= COLOURS.length ? "dashed" : "solid") : DASHES[place % DASHES.length],
-    label: [single ? "" : study.labels[run], of.part].filter(Boolean).join(", ") || study.labels[run],
+    label: [single ? "" : short[shown.indexOf(run)], of.part].filter(Boolean).join(", "),
   });
   const moved = (points, run) => (zero(run) ? { ...points, x: points.x.map((x) => x - zero(run)) } : points);
   const inLayer = (of) => !of.layer || layer === "all" || of.layer === layer;
 
+  const short = differing(shown.map((run) => study.labels[run]));
   const groups = [];
   for (const [panel, columns] of panelsOf(study.curves.columns)) {
     // Where a quantity has no such layer, its last one stands for it.
@@ -115,12 +117,13 @@ export function showRuns(root, study, header) {
   const { marks, bands, rows } = events(study, header, shown, zero, detector, single);
 
   groups.forEach((group, place) => {
-    const logarithmic = wide && group.lines.some((of) => of.logarithmic) && group.lines.every((of) => of.y.every((y) => !(y <= 0)));
+    // A share is read on a linear axis.
+    const logarithmic = wide && !SHARES.includes(group.panel) && group.lines.some((of) => of.logarithmic) && group.lines.every((of) => of.y.every((y) => !(y <= 0)));
     const last = place === groups.length - 1;
     const plot = new Plot({
       label: null,
-      xLabel: aligned ? "steps after generalisation (negative: before)" : "step",
-      height: last ? 190 : 180,
+      xLabel: last ? (aligned ? "steps after generalisation (negative: before)" : "step") : null,
+      height: last ? 190 : 170,
       logarithmic, logarithmicX, range,
       onRange: move,
     });
@@ -162,6 +165,7 @@ export function showRuns(root, study, header) {
   fill(
     root,
     el("h2", {}, single ? study.labels[shown[0]] : `${shown.length} runs over one another`),
+    single ? null : el("p", { class: "note" }, common(shown.map((run) => study.labels[run]))),
     single ? facts(study, shown[0]) : null,
     left.length ? el("p", { class: "note" }, `Without an onset of generalisation, so not shown: ${left.map((run) => study.labels[run]).join("; ")}.`) : null,
     el(
@@ -190,7 +194,7 @@ export function showRuns(root, study, header) {
         downloadSvg(`${study.name}-runs`, plots.map(({ plot, title }) => ({ title, drawing: plot.drawing() })));
       } }, "SVG")
     ),
-    marksLegend(header, marks),
+    marksLegend(header, marks, bands),
     holder,
     el("section", { "aria-label": "Events and alarms" }, el("h3", {}, "Events and alarms"),
       rows.length
@@ -253,7 +257,7 @@ function legend(lines) {
   }));
 }
 
-function marksLegend(header, marks) {
+function marksLegend(header, marks, bands) {
   const names = [...new Set(marks.map((of) => of.name))];
   if (!names.length) return null;
   return el("ul", { class: "legend" }, ...names.map((name) => {
@@ -261,7 +265,20 @@ function marksLegend(header, marks) {
     const sample = el("span", { class: `line upright ${of.dash}`, "aria-hidden": true });
     sample.style.borderColor = of.colour;
     return el("li", {}, sample, header.marks[name] ?? "alarm at the stated threshold");
-  }), el("li", {}, el("span", { class: "band", "aria-hidden": true }), "published window of hits"));
+  }), bands.length ? el("li", {}, el("span", { class: "band", "aria-hidden": true }), "published window of hits") : "");
+}
+
+/** Names without the parts that all of them have. */
+function differing(labels) {
+  const parts = labels.map((label) => label.split(", "));
+  const shared = (part) => parts.every((of) => of.includes(part));
+  return parts.map((of) => of.filter((part) => !shared(part)).join(", "));
+}
+
+/** The parts that all of some names have. */
+function common(labels) {
+  const parts = labels.map((label) => label.split(", "));
+  return (parts[0] ?? []).filter((part) => parts.every((of) => of.includes(part))).join(", ");
 }
 
 function facts(study, run) {
