@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +49,11 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def address(state: Mapping[str, object]) -> str:
+    """A state as the address has it."""
+    return "&".join(f"{key}={value}" for key, value in state.items())
+
+
 class Looked:
     """A page in a browser; `problems` are errors and warnings of its console."""
 
@@ -72,10 +77,18 @@ class Looked:
         if not request.url.startswith((f"file://{self.path}", "data:", "blob:")):
             self.problems.append(f"asked for {request.url}")
 
+    def go(self, **state: object) -> Page:
+        """The open page in another state of its address."""
+        self.page.evaluate(
+            "to => new Promise((done) => { addEventListener('hashchange', done, { once: true });"
+            " location.hash = to; }).then(() => null)",
+            address(state),
+        )
+        return self.page
+
     def open(self, **state: object) -> Page:
-        """The page in a state of its address."""
-        address = "&".join(f"{key}={value}" for key, value in state.items())
+        """The page in a state of its address, read anew."""
         self.page.goto("about:blank")
-        self.page.goto(f"file://{self.path}#{address}")
+        self.page.goto(f"file://{self.path}#{address(state)}")
         self.page.locator("html[data-ready]").wait_for(state="attached")
         return self.page

@@ -44,6 +44,7 @@ def test_at_the_settings_of_the_tables_every_number_is_theirs(
     rows = rows[(rows["study"] == "gai") & rows["task"].isna() & rows["depth"].isna()]
     chance = tables["chance"].astype(object).where(tables["chance"].notna(), None)
     seen, beside = 0, 0
+    desktop.open(study="gai")
     for detector, layer, source in signals_of(rows):
         mine = rows[
             (rows["detector"] == detector)
@@ -55,7 +56,7 @@ def test_at_the_settings_of_the_tables_every_number_is_theirs(
         for row in mine.drop_duplicates("rule").to_dict("records"):
             windowed = pd.notna(row["lead_min"])
             window = {"low": row["lead_min"], "high": row["lead_max"]} if windowed else {}
-            page = desktop.open(
+            page = desktop.go(
                 view="alarms", study="gai", detector=detector, layer=layer, rule=row["rule"],
                 read="steps" if source == "published" else "blocks",
                 threshold=repr(float(row["threshold"])), **window,
@@ -73,8 +74,10 @@ def test_at_the_settings_of_the_tables_every_number_is_theirs(
             )
             seen += 1
             same = ["study", "detector", "layer", "threshold_source", "rule"]
-            found = chance[(chance[same] == pd.Series({name: row[name] for name in same})).all(1)]
-            found = found[found["depth"].isnull() & found["score"].isin(["precision", "recall"])]
+            found = chance[
+                (chance[same] == pd.Series({name: row[name] for name in same})).all(axis=1)
+            ]
+            found = found[found["depth"].isna() & found["score"].isin(["precision", "recall"])]
             if windowed:
                 found = found[
                     (found["lead_min"] == row["lead_min"]) & (found["lead_max"] == row["lead_max"])
@@ -208,7 +211,7 @@ def test_what_is_shown_is_saved(desktop: Looked, tmp_path: Path) -> None:
     with page.expect_download() as waiting:
         page.locator("#csv").click()
     waiting.value.save_as(tmp_path / "curves.csv")
-    rows = list(csv.reader((tmp_path / "curves.csv").open()))
+    rows = list(csv.reader((tmp_path / "curves.csv").read_text().splitlines()))
     assert rows[0] == ["panel", "curve", "step", "value"]
     assert {row[1] for row in rows if row[0] == "Loss"} == {"train", "test"}
     with page.expect_download() as waiting:

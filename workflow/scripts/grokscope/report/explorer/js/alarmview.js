@@ -193,7 +193,7 @@ export function showAlarms(root, study, header) {
     const x = Float64Array.from(curve.rows, (of) => of.level);
     const series = ["precision", "recall", "warned"].map((name, i) => ({ x, y: Float64Array.from(curve.rows, (of) => of[name]), colour: COLOURS[i], dash: ["solid", "dashed", "dotted"][i], width: 2, label: name }));
     if (plot) {
-      plot.sources.forEach((of, i) => (of.data = { x: series[i].x, y: series[i].y }));
+      plot.update(series);
       return;
     }
     const made = new Plot({ label: null, xLabel: "threshold", height: 230, range: [-0.5, model.thresholds.length - 0.5], yRange: [-0.03, 1.03], onRange: () => {} });

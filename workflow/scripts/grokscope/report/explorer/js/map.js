@@ -78,7 +78,7 @@ export function layout(study) {
         );
   const facets = new Map();
   study.runs.forEach((_, run) => {
-    const facet = others.map((name) => `${study.words[name]} ${plain(study.value(name, run))}`).join(", ");
+    const facet = others.map((name) => facetText(study, name, study.value(name, run))).join(", ");
     if (!facets.has(facet)) facets.set(facet, new Map());
     const cell = study.cellOf(run);
     const cells = facets.get(facet);
@@ -87,6 +87,10 @@ export function layout(study) {
   });
   // Decay grows upwards, as on the figures' axes.
   return { across, down, columns: distinct(across), rows: distinct(down).reverse(), facets };
+}
+
+function facetText(study, name, value) {
+  return name === "task" ? words(value) : `${study.words[name]} ${plain(value)}`;
 }
 
 /** Blue to yellow by way of grey-green: even steps of lightness for any kind of colour vision. */
@@ -125,16 +129,21 @@ export function drawMap(study, measure, picked, pick) {
   const label = (name, value) => (name === null ? "all runs" : plain(value));
   const grids = [];
   for (const [facet, cells] of facets) {
-    const body = rows.map((row) =>
-      columns.map((column) => {
+    // What no run of the facet has would be empty rows and columns.
+    const mine = {
+      columns: columns.filter((column) => rows.some((row) => at(cells, column, row) !== null)),
+      rows: rows.filter((row) => columns.some((column) => at(cells, column, row) !== null)),
+    };
+    const body = mine.rows.map((row) =>
+      mine.columns.map((column) => {
         const cell = at(cells, column, row);
         return cell === null ? null : { cell, ...found.get(cell) };
       })
     );
-    if (body.flat().some(Boolean)) grids.push({ facet, body });
+    grids.push({ facet, body, ...mine });
   }
   const axis = (name) => (name === null ? "" : study.words[name]);
-  const table = ({ facet, body }) =>
+  const table = ({ facet, body, ...mine }) =>
     el(
       "table",
       { class: "map" },
@@ -146,7 +155,7 @@ export function drawMap(study, measure, picked, pick) {
           "tr",
           {},
           el("td", { class: "corner" }, down === null ? "" : `${axis(down)} ↓`, el("br"), across === null ? "" : `${axis(across)} →`),
-          ...columns.map((column) => el("th", { scope: "col" }, label(across, column)))
+          ...mine.columns.map((column) => el("th", { scope: "col" }, label(across, column)))
         )
       ),
       el(
@@ -156,7 +165,7 @@ export function drawMap(study, measure, picked, pick) {
           el(
             "tr",
             {},
-            el("th", { scope: "row" }, label(down, rows[i])),
+            el("th", { scope: "row" }, label(down, mine.rows[i])),
             ...cells.map((of) => {
               if (!of) return el("td", { class: "nothing" });
               const { fill, ink } = colour(of, range);
@@ -194,9 +203,9 @@ export function drawMap(study, measure, picked, pick) {
       of.about,
     ]),
     drawings: () =>
-      grids.map(({ facet, body }) => ({
+      grids.map(({ facet, body, ...mine }) => ({
         title: `${study.name}: ${measure.text}${facet ? `, ${facet}` : ""}`,
-        drawing: drawn(body, rows, columns, range, { across, down, axis, label }),
+        drawing: drawn(body, mine.rows, mine.columns, range, { across, down, axis, label }),
       })),
   };
 }

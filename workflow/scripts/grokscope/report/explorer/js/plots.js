@@ -41,6 +41,8 @@ function styled(figure) {
     border_fill_color: paper,
     outline_line_color: line,
     min_border_right: 14,
+    // As wide as the widest labels, so that the axes of all plots stand over one another.
+    min_border_left: 58,
   });
   for (const axis of figure.axes) {
     Object.assign(axis, {
@@ -78,10 +80,30 @@ export function extent(arrays, logarithmic = false) {
   return [low - margin, high + margin];
 }
 
+/** Series or marks in groups of one dash. */
+function byDash(all) {
+  const found = new Map();
+  for (const of of all) {
+    const dash = of.dash ?? "solid";
+    if (!found.has(dash)) found.set(dash, []);
+    found.get(dash).push(of);
+  }
+  return [...found.values()];
+}
+
+function lines(series) {
+  return {
+    x: series.map((of) => of.x),
+    y: series.map((of) => of.y),
+    colour: series.map((of) => of.colour),
+    width: series.map((of) => of.width ?? 1.4),
+  };
+}
+
 /** A plot in an element. */
 export class Plot {
   /**
-   * series: {x, y, colour, dash, label, step, width, marker}. marks: {x, colour, dash}.
+   * series: {x, y, colour, dash, label, width}. marks: {x, colour, dash}.
    * bands: {from, to, colour}. range: [from, to] of x; onRange is told when the reader changes it.
    */
   constructor({ title, label, xLabel, height = 180, logarithmic, logarithmicX, range, yRange, onRange }) {
@@ -122,11 +144,12 @@ export class Plot {
         new Bokeh.BoxAnnotation({ left: from, right: to, fill_color: colour, fill_alpha: 0.15, line_color: null })
       );
     }
-    for (const of of this.series) this.draw(Bokeh, of);
-    for (const { x, colour, dash } of this.marks) {
-      this.figure.add_layout(
-        new Bokeh.Span({ location: x, dimension: "height", line_color: colour, line_dash: dash ?? "solid" })
-      );
+    for (const of of byDash(this.series)) this.draw(of);
+    for (const of of byDash(this.marks)) {
+      const source = new Bokeh.ColumnDataSource({
+        data: { x: of.map((mark) => mark.x), colour: of.map((mark) => mark.colour) },
+      });
+      this.figure.vspan({ field: "x" }, { source, line_color: { field: "colour" }, line_dash: of[0].dash });
     }
     this.extend?.(Bokeh);
     fill(element);
@@ -143,23 +166,21 @@ export class Plot {
       : new Bokeh.BasicTickFormatter({ use_scientific: true, power_limit_high: 6, power_limit_low: -4 });
   }
 
-  draw(Bokeh, of) {
-    const source = new Bokeh.ColumnDataSource({ data: { x: of.x, y: of.y } });
+  /** Series of one dash: one glyph for all of them, since each glyph has its price. */
+  draw(series) {
+    const source = new window.Bokeh.ColumnDataSource({ data: lines(series) });
     this.sources.push(source);
-    const [x, y] = [{ field: "x" }, { field: "y" }];
-    if (of.marker) {
-      this.figure.scatter(x, y, {
-        source, marker: of.marker, size: of.size ?? 8, fill_color: of.colour, line_color: of.colour,
-      });
-    } else if (of.step) {
-      this.figure.step(x, y, {
-        source, mode: "after", line_color: of.colour, line_dash: of.dash ?? "solid", line_width: of.width ?? 1.4,
-      });
-    } else {
-      this.figure.line(x, y, {
-        source, line_color: of.colour, line_dash: of.dash ?? "solid", line_width: of.width ?? 1.4,
-      });
-    }
+    this.figure.multi_line({ field: "x" }, { field: "y" }, {
+      source,
+      line_color: { field: "colour" },
+      line_width: { field: "width" },
+      line_dash: series[0].dash ?? "solid",
+    });
+  }
+
+  /** Other values for the same series. */
+  update(series) {
+    byDash(series).forEach((of, i) => (this.sources[i].data = lines(of)));
   }
 
   /** Show another part of the x axis; the reader is not told. */

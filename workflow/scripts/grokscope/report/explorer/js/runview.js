@@ -107,7 +107,7 @@ export function showRuns(root, study, header) {
   const scores = scored.flatMap((of, place) => {
     const found = study.scoresOf(of, false);
     const part = of.layer === WHOLE ? WHOLE : `layer ${of.layer}`;
-    return shown.filter((run) => found.runs.includes(run)).map((run) => ({ ...series(run, { part }, place), ...moved(found.points(run), run), step: true }));
+    return shown.filter((run) => found.runs.includes(run)).map((run) => ({ ...series(run, { part }, place), ...moved(found.points(run), run) }));
   });
   if (scores.length) {
     const stated = scored[0].stated;

@@ -36,7 +36,10 @@ export class Scores {
     return this.thresholds.indexOf(threshold);
   }
 
-  /** Points {x, y} of a run: of each score the smallest threshold that it is not above. */
+  /** Points {x, y} of a run: of each score the smallest threshold that it is not above.
+   *
+   * A score holds until the next one is known; points between equal ones are left out.
+   */
   points(run) {
     const codes = this.codes(run);
     if (!codes) return null;
@@ -44,6 +47,11 @@ export class Scores {
     const y = [];
     const top = this.thresholds.length - 1;
     codes.forEach((code, i) => {
+      if (i && code === codes[i - 1] && i < codes.length - 1) return;
+      if (i && codes[i - 1] && code) {
+        x.push(i * this.resolution);
+        y.push(y[y.length - 1]);
+      }
       x.push(i * this.resolution);
       y.push(code ? this.thresholds[Math.min(code - 1, top)] : NaN);
     });
