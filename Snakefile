@@ -96,6 +96,7 @@ rule all:
         ),
         "results/report.html",
         "results/report.md",
+        "results/explorer.html",
         "results/validation.json",
         "results/validated.txt",
 

@@ -74,7 +74,8 @@ def test_the_page_needs_no_network_and_no_other_file(results: Results) -> None:
         assert tag not in ("script", "link", "iframe", "object")
         for name in ("src", "href"):
             value = attributes.get(name)
-            assert value is None or value.startswith(("#", "data:image/png;base64,"))
+            beside = name == "href" and value is not None and value.startswith("explorer.html")
+            assert value is None or beside or value.startswith(("#", "data:image/png;base64,"))
     assert "http" not in results.html
     assert "url(" not in results.html
     assert "@import" not in results.html

@@ -69,12 +69,12 @@ def _required(table: str) -> list[str]:
 
 
 @cache
-def _declared(table: str, column: str) -> Mapping[str, Any] | None:
+def declared(table: str, column: str) -> Mapping[str, Any] | None:
     """Declaration of a column, whose declared name may have a placeholder; None if unknown."""
-    declared = columns_of(table)
-    if column in declared:
-        return declared[column]
-    for name, entry in declared.items():
+    names = columns_of(table)
+    if column in names:
+        return names[column]
+    for name, entry in names.items():
         pattern = re.escape(name)
         for placeholder, expression in _PLACEHOLDERS.items():
             pattern = pattern.replace(re.escape(placeholder), f"(?:{expression})")
@@ -98,7 +98,7 @@ def conform(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     extra = [name for name in frame.columns if name not in names]
     result = {}
     for name in names + extra:
-        entry = _declared(table, name)
+        entry = declared(table, name)
         if entry is None:
             raise TableError(f"table {table}: unknown column {name!r}; add it to tables.yaml")
         try:
