@@ -1,6 +1,6 @@
 """Live detectors: a run in pieces has the alarms of the whole run, for every detector."""
 
-import re
+import itertools
 from dataclasses import replace
 from functools import cache
 
@@ -28,7 +28,7 @@ N = 1501
 
 @cache
 def spoiled_trace():
-    """A noisy run with unknown, infinite and zero values here and there, and a constant stretch."""
+    """A noisy run with unknown, infinite and zero values, and a constant stretch."""
     trace = noisy_trace(N)
     frame = trace.frame.copy()
     rng = np.random.default_rng(3)
@@ -45,7 +45,7 @@ def pieces(seed, n=N):
     cuts = np.sort(rng.integers(0, n, 25))
     edges = np.concatenate([[0], cuts, cuts[::7] + 1, [n]])
     edges = np.sort(edges)
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def in_pieces(entry, trace, analysis, cuts):
@@ -168,7 +168,7 @@ def test_what_cannot_run_live_is_refused_by_name(monkeypatch):
         LiveDetectors({"gia": None}, ANALYSIS)
     with pytest.raises(UserError, match="cusum has no stated level"):
         LiveDetectors({"cusum": None}, ANALYSIS)
-    with pytest.raises(UserError, match=re.escape("state of the detectors ['gai'], but")):
+    with pytest.raises(UserError, match="state of the detectors {'gai': 3.5}, but here are"):
         LiveDetectors({"cusum": 3.0}, ANALYSIS).restore(
             LiveDetectors({"gai": None}, ANALYSIS).state()
         )

@@ -107,6 +107,7 @@ class _Stream:
 
     def state(self) -> dict[str, Any]:
         return {
+            "level": self.level,
             "past": self.past.state(),
             "open": dict(self.open),
             "raisers": {
@@ -168,6 +169,10 @@ class LiveDetectors:
         found = [alarm for stream in self.streams.values() for alarm in stream.alarms(rows)]
         return sorted(found, key=lambda alarm: alarm.step)
 
+    def by_step(self, name: str) -> bool:
+        """Whether a detector alarms step by step, at its stated level."""
+        return self.streams[name].resolution == 1
+
     def state(self) -> dict[str, Any]:
         """All that the next alarms depend on: numbers, lists, mappings and arrays."""
         return {name: stream.state() for name, stream in self.streams.items()}
@@ -180,11 +185,10 @@ class LiveDetectors:
         UserError
             If the state is of other detectors.
         """
-        if set(state) != set(self.streams):
-            raise UserError(
-                f"state of the detectors {sorted(state)}, but this monitor has "
-                f"{sorted(self.streams)}"
-            )
+        found = {name: entry["level"] for name, entry in state.items()}
+        own = {name: stream.level for name, stream in self.streams.items()}
+        if found != own:
+            raise UserError(f"state of the detectors {found}, but here are {own}")
         for name, stream in self.streams.items():
             stream.restore(state[name])
 

@@ -97,14 +97,15 @@ def weight_norm_turn(trace: Trace, analysis: Analysis) -> Signals:
     threshold=lambda analysis: _just_below(analysis.onset.train_threshold),
 )
 def train_accuracy(trace: Trace, analysis: Analysis) -> Signals:
-    """The training metric. The stated level counts as reached, so the threshold is just below."""
-    return {COMBINED: column(trace, "train_metric")}
+    """The last training metric. The stated level counts as reached: the threshold is below."""
+    return {COMBINED: carried_forward(column(trace, "train_metric"))}
 
 
 @detector("train_loss", description="Training loss, as -log10")
 def train_loss(trace: Trace, analysis: Analysis) -> Signals:
-    """``-log10(loss)``, a loss of 0 taken as the smallest float32."""
-    return {COMBINED: -np.log10(np.maximum(column(trace, "train_loss"), SMALLEST_LOSS))}
+    """``-log10(loss)`` of the last loss, a loss of 0 taken as the smallest float32."""
+    losses = carried_forward(column(trace, "train_loss"))
+    return {COMBINED: -np.log10(np.maximum(losses, SMALLEST_LOSS))}
 
 
 @detector(

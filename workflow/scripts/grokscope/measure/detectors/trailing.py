@@ -3,7 +3,7 @@
 Input and output: arrays of shape ``(n_steps,)``, float64, NaN where unknown. Value t depends on
 values 0 .. t only, exactly: every sum has its own terms and no others, nothing is taken out of a
 running sum again, so no later value and no value that has left a window leaves a trace. Each can
-continue (:mod:`grokscope.measure.past`), so what is composed of them scores a run that is training.
+continue (:mod:`grokscope.measure.past`), so what is composed of them scores running trainings.
 """
 
 from __future__ import annotations
