@@ -18,12 +18,9 @@ import pandas as pd
 from grokscope.core.errors import UserError
 from grokscope.data.tables import read_table
 from grokscope.measure.detectors.live import LiveAlarm
-from grokscope.measure.detectors.registry import DETECTORS
+from grokscope.measure.detectors.registry import ALARM_SECTIONS, DETECTORS
 from grokscope.runs.config import default_analysis
 from grokscope.runs.settings import Analysis
-
-# Settings that alarms depend on.
-SECTIONS = ("alarms", "detectors", "onset")
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,8 @@ class ChanceLevel:
         ``n_hits / n_judged``; None without a judged alarm.
     chance_precision : float or None
         That of the null model that does best, ``null_model``.
+    p : float or None
+        Largest p of the precision over the null models: small, if such alarms beat chance.
     false_alarms_per_10000 : float or None
         Steps at risk.
     """
@@ -55,6 +54,7 @@ class ChanceLevel:
     precision: float | None
     chance_precision: float | None
     null_model: str | None
+    p: float | None
     false_alarms_per_10000: float | None
 
     def __str__(self) -> str:
@@ -68,6 +68,8 @@ class ChanceLevel:
             )
         if self.chance_precision is not None:
             right += f"; by chance {self.chance_precision:.1%} ({self.null_model})"
+        if self.p is not None:
+            right += f", p = {self.p:.2g}"
         if self.false_alarms_per_10000 is not None:
             right += f"; {self.false_alarms_per_10000:.2g} false alarms per 10,000 steps"
         return right
@@ -129,8 +131,8 @@ class Calibration:
         if len(settings) != 1:
             raise UserError(f"{name}: calibrations of {len(settings)} settings, not of one")
         self.analysis = default_analysis(**json.loads(settings[0]))
-        self._rows = [
-            {key: None if pd.isna(value) else value for key, value in row.items()}
+        self._rows: list[dict[str, Any]] = [
+            {str(key): None if pd.isna(value) else value for key, value in row.items()}
             for row in table.to_dict("records")
         ]
 
@@ -159,7 +161,7 @@ class Calibration:
 
     def is_of(self, analysis: Analysis) -> bool:
         """Whether its alarms were raised with these settings."""
-        return analysis.to_json(SECTIONS) == self.analysis.to_json(SECTIONS)
+        return analysis.to_json(ALARM_SECTIONS) == self.analysis.to_json(ALARM_SECTIONS)
 
     def levels(self) -> dict[str, float | None]:
         """Level of each detector without test data: the stated one, else the chosen one."""

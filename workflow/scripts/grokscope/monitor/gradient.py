@@ -110,8 +110,9 @@ class GradientMonitor:
         flush_seconds: float = 1.0,
     ) -> None:
         check_model(model)
-        several = isinstance(optimizer, Sequence)
-        self._optimizers: list[Any] = list(optimizer) if several else [optimizer]
+        self._optimizers: list[Any] = (
+            list(optimizer) if isinstance(optimizer, Sequence) else [optimizer]
+        )
         check_optimizers(self._optimizers)
         self.groups = group_parameters(model, self._optimizers, groups)
         parameters = [p for entry in self.groups.watched for p in entry.parameters]

@@ -187,7 +187,8 @@ class HostNorms(Norms):
 
     def read_weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         flat = self._weights()
-        weights, changes = [], []
+        weights: list[NDArray[Any]] = []
+        changes: list[NDArray[Any]] = []
         for pieces, start, stop in self._segments:
             now = self._gather(pieces, flat, stop - start)
             before = self._before[start:stop]
@@ -252,7 +253,7 @@ def moving(
         return lambda: then(tensor.numpy())
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     host.copy_(tensor, non_blocking=True)
-    done = torch.cuda.Event()
+    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
     done.record()
 
     def arrived() -> NDArray[np.float64]:

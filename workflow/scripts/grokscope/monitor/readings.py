@@ -138,7 +138,8 @@ class Readings:
     def updates(self) -> Array:
         """Squared norms by group of what has changed since the last reading; waits for it."""
         changes = [[norms.read_weights()[1]] for norms in self._norms]
-        return self._sums(changes)()[0]
+        found: Array = self._sums(changes)()[0]
+        return found
 
     def flush(self) -> Flush:
         """Hand over the rows that have ended; does not wait for a device."""
@@ -169,7 +170,8 @@ class Readings:
             # An optimiser that made no update left none out.
             left_out = np.array([of() for of in skips]).reshape(len(skips), -1) > 0
             tried = np.array(made, bool).reshape(len(skips), -1)
-            return (left_out | ~tried).all(axis=0) & tried.any(axis=0)
+            found: Booleans = (left_out | ~tried).all(axis=0) & tried.any(axis=0)
+            return found
 
         return Flush(squares, skipped, logs)
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from grokscope.core.errors import UserError
 from grokscope.measure.detectors.live import LiveDetectors
-from grokscope.monitor.alarms import SECTIONS, Alarm, Calibration, chosen_levels
+from grokscope.measure.detectors.registry import ALARM_SECTIONS
+from grokscope.monitor.alarms import Alarm, Calibration, chosen_levels
 from grokscope.monitor.groups import Groups
 from grokscope.monitor.records import FORMAT_VERSION, METRICS, Recording, library_versions
 from grokscope.monitor.worker import Flush, Progress, Worker
@@ -62,7 +63,7 @@ class Session:
         self._calibration = calibration
         levels = chosen_levels(detectors, calibration, analysis)
         self._detectors = LiveDetectors(levels, analysis)
-        self._settings = analysis.to_json(SECTIONS)
+        self._settings = analysis.to_json(ALARM_SECTIONS)
         self._layers = None if layers is None else {*layers}
         self._on_alarm = on_alarm
         self._config = dict(config or {})

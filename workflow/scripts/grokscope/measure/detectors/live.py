@@ -10,12 +10,13 @@ any other in blocks of ``resolution`` steps, as in ``evaluation``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
 from grokscope.core.errors import UserError
+from grokscope.data.trace import Trace
 from grokscope.measure.alarms import AlarmRaiser
 from grokscope.measure.detectors.registry import DETECTORS, Array, Detector, Signals
 from grokscope.measure.detectors.scores import block_maxima
@@ -57,6 +58,10 @@ class LiveAlarm(NamedTuple):
     threshold: float
 
 
+def _signals(entry: Detector, rows: Rows, analysis: Analysis) -> Signals:
+    return entry.signal(cast(Trace, rows), analysis)
+
+
 class _Stream:
     """One detector at one level on one run, continued from piece to piece."""
 
@@ -72,7 +77,7 @@ class _Stream:
 
     def signals(self, rows: Rows) -> Signals:
         with self.past.continued():
-            return self.entry.signal(rows, self.analysis)
+            return _signals(self.entry, rows, self.analysis)
 
     def alarms(self, rows: Rows) -> list[LiveAlarm]:
         found = []
@@ -208,11 +213,12 @@ def check_pieces(entry: Detector, analysis: Analysis) -> None:
     ]
     walks = np.exp(0.1 * rng.normal(size=(n_steps, len(names))).cumsum(axis=0))
     frame = pd.DataFrame(walks.astype(np.float32), columns=names)
-    whole = entry.signal(Rows(frame, layers), analysis)
+    whole = _signals(entry, Rows(frame, layers), analysis)
     past, parts = Past(), []
     for start in range(0, n_steps, 97):
         with past.continued():
-            parts.append(entry.signal(Rows(frame[start : start + 97], layers), analysis))
+            piece = Rows(frame[start : start + 97], layers)
+            parts.append(_signals(entry, piece, analysis))
     for layer, scores in whole.items():
         pieces = np.concatenate([part[layer] for part in parts])
         if not np.array_equal(pieces, scores, equal_nan=True):
