@@ -8,6 +8,9 @@ of the whole study, and how often one would have been by chance. The live monito
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from grokscope.data.tables import from_rows
@@ -44,17 +47,20 @@ def calibration_table(
 
     nulls = pooled(chance)
     nulls = nulls[(nulls["score"] == "precision") & nulls["null_mean"].notna()]
-    best = nulls.sort_values("null_mean", kind="stable").groupby(_PLACE).last()
-    worst = nulls.groupby(_PLACE)["p"].max()
+    # Of several rows of a place the last one stays: the best null model.
+    best = {_place(row): row for row in nulls.sort_values("null_mean").to_dict("records")}
+    worst = nulls.groupby(_PLACE)["p"].max().to_dict()
     rows = []
     alarming = pooled(evaluation)
     for row in alarming[alarming["threshold"].notna()].to_dict("records"):
-        place = tuple(row[name] for name in _PLACE)
-        found = {name: row[name] for name in _COPIED}
-        found |= {"chance_precision": None, "null_model": None, "p": None, "settings": settings}
-        if place in best.index:
-            found["chance_precision"] = best.at[place, "null_mean"]
-            found["null_model"] = best.at[place, "null_model"]
-            found["p"] = worst.at[place]
-        rows.append(found)
+        null = best.get(_place(row), {})
+        rows.append(
+            {name: row[name] for name in _COPIED}
+            | {"chance_precision": null.get("null_mean"), "null_model": null.get("null_model")}
+            | {"p": worst.get(_place(row)), "settings": settings}
+        )
     return from_rows(rows, "calibration")
+
+
+def _place(row: Mapping[Any, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _PLACE)
