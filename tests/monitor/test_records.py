@@ -36,6 +36,16 @@ def path(tmp_path):
     return tmp_path / "run.parquet"
 
 
+def nonsense_after(n):
+    yield from batches(n)
+    raise ValueError(f"{n} batches, then nonsense")
+
+
+def watched(model, optimizer, monitor, data):
+    with monitor:
+        loop(model, optimizer, monitor, data)
+
+
 def loop(model, optimizer, monitor, data):
     for inputs, targets in data:
         loss = loss_of(model(inputs), targets)
@@ -74,9 +84,8 @@ def test_alarms_while_training_are_those_of_the_finished_file(path, caplog):
     # And by step, from the function of the table `alarms`.
     scores = DETECTORS["gai"].signal(Rows(rows, metadata["groups"]), ANALYSIS)["combined"]
     steps = alarm_steps(scores, 1.5, 5)
-    assert [step for step, name, layer in found if (name, layer) == ("gai", "combined")] == [
-        *steps
-    ]
+    combined = [a.step for a in seen if (a.detector, a.layer) == ("gai", "combined")]
+    assert combined == steps.tolist()
     assert [row["step"] for row in metadata["alarms"]] == [alarm.step for alarm in seen]
 
 
@@ -135,9 +144,8 @@ def test_a_level_that_was_not_evaluated_is_uncalibrated(path, tmp_path):
     table = calibration(tmp_path / "calibration.parquet")
     model = model_of()
     levels = {"gai": 1.2, "cusum": 3.0}
-    monitor = train(
-        model, ADAMW(model.parameters()), path, 200, detectors=levels, calibration=table
-    )
+    options = {"detectors": levels, "calibration": table}
+    monitor = train(model, ADAMW(model.parameters()), path, 200, **options)
     for alarm in monitor.alarms:
         assert (alarm.chance is None) == (alarm.detector == "gai")
 
@@ -162,7 +170,7 @@ def test_calibrations_that_do_not_fit_are_refused(tmp_path, path):
 
 
 def test_a_resumed_run_is_as_if_never_stopped(tmp_path):
-    """Checkpoint, further steps that are lost, a new process: one file, the same in all columns."""
+    """Checkpoint, further steps that are lost, a new process: one file, all columns the same."""
     data = batches(120)
     options = {"detectors": LEVELS, "analysis": ANALYSIS}
     whole = tmp_path / "whole.parquet"
@@ -218,12 +226,10 @@ def test_a_state_that_does_not_fit_is_refused(tmp_path):
         make(tmp_path / "two.parquet", analysis=ANALYSIS).load_state_dict(state)
     with pytest.raises(UserError, match="state of the detectors"):
         make(tmp_path / "two.parquet", detectors={"cusum": 5.0}).load_state_dict(state)
-    with (
-        pytest.raises(UserError, match=r"two\.parquet: no such run, nor"),
-        make(tmp_path / "two.parquet") as monitor,
-    ):
-        monitor.load_state_dict(state)
-        loop(model, optimizer, monitor, batches(1))
+    monitor = make(tmp_path / "two.parquet")
+    monitor.load_state_dict(state)
+    with pytest.raises(UserError, match=r"two\.parquet: no such run, nor"):
+        watched(model, optimizer, monitor, batches(1))
 
 
 def test_rows_of_another_run_are_not_overwritten(path):
@@ -276,7 +282,9 @@ def test_a_killed_process_leaves_its_rows(path):
     assert not path.exists()
     rows = read_partial(partial_path(path)).to_pandas()
     assert len(rows) > 100 and rows["step"].tolist() == list(range(len(rows)))
-    assert rows.drop(columns=["train_metric", "test_loss", "test_metric"])[1:].notna().all(None)
+    assert (
+        rows.drop(columns=["train_metric", "test_loss", "test_metric"])[1:].notna().all(axis=None)
+    )
     assert recover(path) == len(rows)
     again, metadata = rows_of(path)
     pd.testing.assert_frame_equal(again, rows)
@@ -295,12 +303,9 @@ def test_a_process_that_ends_without_a_word_leaves_all_rows(path):
 def test_an_error_in_the_loop_keeps_the_rows_for_a_resumed_run(path):
     model = model_of()
     optimizer = ADAMW(model.parameters())
-    with (
-        pytest.raises(ZeroDivisionError),
-        GradientMonitor(model, optimizer, path) as monitor,
-    ):
-        loop(model, optimizer, monitor, batches(5))
-        _ = 1 / 0
+    monitor = GradientMonitor(model, optimizer, path)
+    with pytest.raises(ValueError, match="5 batches, then nonsense"):
+        watched(model, optimizer, monitor, nonsense_after(5))
     assert len(read_partial(partial_path(path))) == 5 and not path.exists()
 
 
@@ -349,14 +354,19 @@ def test_a_full_disk_loses_nothing(path, monkeypatch):
     model = model_of()
     optimizer = ADAMW(model.parameters())
     data = batches(30)
-    with pytest.warns(UserWarning, match=r"cannot be written \(No space left on device\)") as told:
-        with GradientMonitor(model, optimizer, path, flush_seconds=0.0) as monitor:
+    monitor = GradientMonitor(model, optimizer, path, flush_seconds=0.0)
+
+    def run():
+        with monitor:
             loop(model, optimizer, monitor, data[:10])
             fails[0] = True
             loop(model, optimizer, monitor, data[10:20])
             monitor.state_dict()
             fails[0] = False
             loop(model, optimizer, monitor, data[20:])
+
+    with pytest.warns(UserWarning, match=r"cannot be written \(No space left on device\)") as told:
+        run()
     assert len(told) == 1
     assert rows_of(path)[0]["step"].tolist() == list(range(31))
 
@@ -427,9 +437,9 @@ def test_what_was_not_tested_is_refused_by_name():
 def test_sparse_gradients_are_refused(path):
     model = nn.Embedding(4, 2, sparse=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(UserError, match="does not support sparse gradients"):
-        with GradientMonitor(model, optimizer, path):
-            model(torch.tensor([1])).sum().backward()
+    with GradientMonitor(model, optimizer, path):
+        model(torch.tensor([1])).sum().backward()
+        with pytest.raises(UserError, match="does not support sparse gradients"):
             optimizer.step()
 
 
@@ -440,22 +450,22 @@ def test_wrong_logs_are_refused(path):
     for name in ("step", "grad_norm", "weight_norm_0"):
         with pytest.raises(UserError, match=f"'{name}' is what the monitor measures"):
             monitor.log(**{name: 1.0})
-    with pytest.raises(UserError, match="train_metric is 87, above 1; a share of 1"), monitor:
-        monitor.log(train_accuracy=87.0)
-        loop(model, optimizer, monitor, batches(3))
+    monitor.log(train_accuracy=87.0)
+    with pytest.raises(UserError, match="train_metric is 87, above 1; a share of 1"):
+        watched(model, optimizer, monitor, batches(3))
 
 
 def test_parameters_that_join_later_are_refused(path):
     model = model_of()
     model[0].bias.requires_grad_(False)
     optimizer = ADAMW(model.parameters())
-    with (
-        pytest.raises(UserError, match=r"0\.bias joined the training after the monitor"),
-        GradientMonitor(model, optimizer, path, flush_seconds=0.0) as monitor,
-    ):
+    monitor = GradientMonitor(model, optimizer, path, flush_seconds=0.0)
+    monitor.attach()
+    loop(model, optimizer, monitor, batches(2))
+    model[0].bias.requires_grad_(True)
+    with pytest.raises(UserError, match=r"0\.bias joined the training after the monitor"):
         loop(model, optimizer, monitor, batches(2))
-        model[0].bias.requires_grad_(True)
-        loop(model, optimizer, monitor, batches(2))
+    monitor.close(complete=False)
 
 
 def test_groups_by_every_rule(path):
