@@ -335,11 +335,11 @@ class GradientMonitor:
         most = SHARED_STEPS if self._sharded else MOST_STEPS
         due = not self._sharded and time.monotonic() >= self._due
         if due or self._readings.n_rows >= most:
+            self._check_unchanged()
             self._flush()
 
     def _flush(self) -> None:
         if self._readings.n_rows:
-            self._check_unchanged()
             flush = self._readings.flush()
             if self._writes:
                 self._session.put(flush)
