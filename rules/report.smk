@@ -33,7 +33,7 @@ rule write_report:
         **{
             table: f"results/tables/{table}.parquet"
             for table in STUDY_TABLES
-            if table != "curves"
+            if table not in ("curves", "calibration")
         },
         summaries=[summary(study) for study in plan.studies],
         figures=[plan.figures(study, ["png"]) for study in plan.studies],

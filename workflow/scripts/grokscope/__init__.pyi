@@ -1,5 +1,6 @@
 from grokscope.api import (
     Analysis,
+    GradientMonitor,
     RunSpec,
     Trace,
     default_analysis,
@@ -15,6 +16,7 @@ from grokscope.api import (
 
 __all__ = [
     "Analysis",
+    "GradientMonitor",
     "RunSpec",
     "Trace",
     "default_analysis",

@@ -1,8 +1,10 @@
 """Public names: what ``from grokscope import …`` gives.
 
-Training needs torch and is imported when it is first asked for; all else works without.
+Training and the monitor need torch and are imported when they are first asked for; all else works
+without.
 
 ========================  =========================================================
+``GradientMonitor``       norms, logs and alarms of any training loop
 ``train_run``             train one run
 ``read_runs``             read and verify the traces of all runs, as one table
 ``read_trace``            read and verify the trace of a run
@@ -17,6 +19,7 @@ Training needs torch and is imported when it is first asked for; all else works 
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +42,11 @@ from grokscope.runs.spec import RunSpec
 if TYPE_CHECKING:
     from os import PathLike
 
+    from grokscope.monitor.gradient import GradientMonitor
+
 __all__ = [
     "Analysis",
+    "GradientMonitor",
     "RunSpec",
     "Trace",
     "default_analysis",
@@ -53,6 +59,12 @@ __all__ = [
     "score_detectors",
     "train_run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "GradientMonitor":
+        return import_module("grokscope.monitor.gradient").GradientMonitor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def run_spec(

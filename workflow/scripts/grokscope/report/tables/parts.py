@@ -35,6 +35,7 @@ OF_STUDIES: Mapping[str, Sequence[str]] = {
     "evaluation": _SCOPE,
     "chance": [*_SCOPE, "score", "null_model"],
     "curves": ("study", "depth", "detector", "layer", "point"),
+    "calibration": ("study", "detector", "layer", "threshold_source"),
     "multiverse": ["study", "claim", "quantity", *_CHOICES, "rank_measure"],
     "claims": ("study", "claim"),
 }
