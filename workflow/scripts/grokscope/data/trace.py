@@ -66,7 +66,18 @@ class TraceInfo:
 
 @dataclass(frozen=True)
 class Trace:
-    """One run: its specification, how it was made, and one row per step."""
+    """One run: its specification, how it was made, and one row per step.
+
+    Attributes
+    ----------
+    spec
+        What was trained.
+    info
+        How: why it stopped, sizes, device, time and versions.
+    frame
+        One row per step, shape ``(steps + 1, n_columns)``; row t describes the state after t
+        updates. Null where a column was not measured.
+    """
 
     spec: RunSpec
     info: TraceInfo
@@ -74,6 +85,7 @@ class Trace:
 
     @property
     def key(self) -> RunKey:
+        """What tells the run from the others of its configuration."""
         return self.spec.key
 
     @property
