@@ -32,7 +32,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from grokscope.runs.config import check_config
-from project import ROOT, TINY
+from project import PARTS, ROOT, TINY
 
 PAGES = [
     ROOT / "README.md",
@@ -40,6 +40,9 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 LANGUAGES = {"bash", "diff", "python", "text", "yaml"}
+
+# What a run of the workflow needs of a checkout, and ``make`` of it.
+CLONED = (*PARTS, "Makefile", "pyproject.toml", "requirements.txt", "requirements.lock", ".venv")
 
 # What is run instead of commands that take minutes, install packages or need a network. Each is a
 # shell function of the command's name; "$@" are its arguments.
@@ -52,8 +55,7 @@ STAND_INS = {
     # Whether there is such a target, and what it would do.
     "make": 'command make --dry-run "$@" >/dev/null',
     # The checkout at hand.
-    "git": 'test "$1" = clone && mkdir "$3" && cp -r Makefile Snakefile rules workflow config '
-    'profiles envs .venv "$3"',
+    "git": f'test "$1" = clone && mkdir "$3" && cp -r {" ".join(CLONED)} "$3"',
 }
 
 FILE = re.compile(r"^(?:#|\.\.) (at the end of |in )?([\w./-]+\.\w+)$")
@@ -163,6 +165,7 @@ class Story:
             **os.environ,
             "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.home),
+            "SCRATCH": str(self.home / "scratch"),
             # Fonts and the like need not be found again.
             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
         }
