@@ -77,15 +77,9 @@ def check_readme(folder: Path) -> None:
     assert sorted(phases["learning_rate"].unique()) == [0.003, 0.01]
 
 
-def check_sweep(folder: Path) -> None:
-    """Eight runs, and their map."""
-    assert len(pd.read_parquet(folder / "results/tables/runs.parquet")) == 8
-    assert (folder / "results/decay_and_rate.png").exists()
-
-
 def check_map(folder: Path) -> None:
     """Nine cells of two seeds."""
-    assert len(pd.read_parquet(folder / "results/tables/phases.parquet")) == 18
+    assert len(pd.read_parquet(folder / "results/studies/my_map/phases.parquet")) == 18
     assert (folder / "results/my_map.png").exists()
 
 
@@ -114,7 +108,6 @@ def check_extended(folder: Path) -> None:
 # What a page has left in its folder.
 CHECKS = {
     "README.md": check_readme,
-    "docs/own_sweep.md": check_sweep,
     "docs/phase_diagrams.md": check_map,
     "docs/extend.md": check_extended,
 }
