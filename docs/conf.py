@@ -31,6 +31,7 @@ import grokscope  # noqa: E402
 from grokscope.report.definitions import definitions  # noqa: E402
 from grokscope.runs.config import default_analysis  # noqa: E402
 from grokscope.runs.kinds import KINDS  # noqa: E402
+
 # Pages of the site that stand elsewhere in the repository: a page of docs/ includes each.
 ELSEWHERE = {
     "README.md": "index.md",

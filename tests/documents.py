@@ -154,7 +154,7 @@ class Story:
                 functions,
                 "set -euo pipefail",
                 block.text,
-                f"{{ export -p; alias -p; echo cd $(printf %q \"$PWD\"); }} > {state}",
+                f'{{ export -p; alias -p; echo cd $(printf %q "$PWD"); }} > {state}',
             ]
         )
         self._checked(block, ["bash", "-c", script])

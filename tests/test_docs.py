@@ -149,7 +149,8 @@ def site(tmp_path_factory):
 def pages_of(site: Path) -> dict[Path, BeautifulSoup]:
     """Every page of the site."""
     return {
-        path: BeautifulSoup(path.read_text("utf-8"), "html.parser") for path in site.rglob("*.html")
+        path: BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        for path in site.rglob("*.html")
     }
 
 
