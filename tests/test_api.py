@@ -49,7 +49,7 @@ def documented():
             )
 
 
-@pytest.mark.parametrize("path", documented())
+@pytest.mark.parametrize("path", list(documented()))
 def test_docstring_is_complete(path):
     optional = OPTIONAL | ({"EX01"} if path.count(".") > 3 or "read_trace" in path else set())
     found = [error for error in validate(path)["errors"] if error[0] not in optional]
