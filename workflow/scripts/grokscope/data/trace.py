@@ -94,7 +94,13 @@ class Trace:
         return gradient_layers(self.spec)
 
     def evaluated(self) -> pd.DataFrame:
-        """Rows at which the test set was evaluated."""
+        """Rows at which the test set was evaluated.
+
+        Returns
+        -------
+        DataFrame
+            Shape ``(n_evaluations, n_columns)``.
+        """
         return self.frame[self.frame["test_loss"].notna()]
 
 

@@ -209,6 +209,7 @@ class RunSpec:
 
     @property
     def key(self) -> RunKey:
+        """What tells the run from the others of its configuration."""
         settings = tuple((name, _as_text(getattr(self, name))) for name in self.varied)
         fixed = {name: getattr(self, name) for name in KEY_COLUMNS}
         return RunKey(**fixed, settings=settings)
