@@ -78,7 +78,7 @@ def run_spec(
     steps: int = 2000,
     **settings: Any,
 ) -> RunSpec:
-    """What specifies one run, checked as a configuration is.
+    """Specify one run, checked as a configuration is.
 
     Parameters
     ----------
@@ -88,11 +88,22 @@ def run_spec(
         Number of linear layers, the output's included.
     train_fraction
         Share of the data used for training, in (0, 1).
+    weight_decay
+        Of AdamW.
+    width
+        Units of each hidden layer.
+    seed
+        Of data, split and initial weights.
     steps
         Optimiser updates, full batch.
-    settings
+    **settings
         Any key of a study in ``config.schema.yaml``, such as ``p``, ``learning_rate``,
         ``betas``, ``test_every`` or ``early_stop``.
+
+    Returns
+    -------
+    RunSpec
+        For :func:`train_run`.
 
     Raises
     ------
@@ -173,6 +184,8 @@ def score_detectors(trace: Trace, analysis: Analysis | None = None) -> pd.DataFr
 
     Parameters
     ----------
+    trace
+        Of :func:`train_run` or :func:`read_trace`.
     analysis
         Windows and thresholds; None takes :func:`default_analysis`.
 

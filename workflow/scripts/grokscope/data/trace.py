@@ -66,7 +66,18 @@ class TraceInfo:
 
 @dataclass(frozen=True)
 class Trace:
-    """One run: its specification, how it was made, and one row per step."""
+    """One run: its specification, how it was made, and one row per step.
+
+    Attributes
+    ----------
+    spec
+        What was trained.
+    info
+        How: why it stopped, sizes, device, time and versions.
+    frame
+        One row per step, shape ``(steps + 1, n_columns)``; row t describes the state after t
+        updates. Null where a column was not measured.
+    """
 
     spec: RunSpec
     info: TraceInfo
@@ -74,6 +85,7 @@ class Trace:
 
     @property
     def key(self) -> RunKey:
+        """What tells the run from the others of its configuration."""
         return self.spec.key
 
     @property
@@ -82,7 +94,13 @@ class Trace:
         return gradient_layers(self.spec)
 
     def evaluated(self) -> pd.DataFrame:
-        """Rows at which the test set was evaluated."""
+        """Rows at which the test set was evaluated.
+
+        Returns
+        -------
+        DataFrame
+            Shape ``(n_evaluations, n_columns)``.
+        """
         return self.frame[self.frame["test_loss"].notna()]
 
 

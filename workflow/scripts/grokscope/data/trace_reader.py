@@ -209,6 +209,11 @@ def read_trace(
     columns
         Columns to load; None loads all.
 
+    Returns
+    -------
+    Trace
+        Its frame has one row per step.
+
     Raises
     ------
     TraceError

@@ -75,7 +75,7 @@ class AlarmRaiser:
 def alarm_steps(
     scores: ArrayLike, threshold: float, refractory: int, latched: bool = False
 ) -> Steps:
-    """Indices at which a score alarms: the one definition of an alarm.
+    """Find the indices at which a score alarms: the one definition of an alarm.
 
     The first index above the threshold alarms; so does each further one that is more than
     `refractory` after the alarm before it and, if `latched`, separated from it by an index that

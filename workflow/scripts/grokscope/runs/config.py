@@ -135,6 +135,17 @@ def check_config(config: Mapping[str, Any]) -> Configuration:
 def default_analysis(**sections: Mapping[str, Any]) -> Analysis:
     """The analysis settings by default, some fields of some sections replaced.
 
+    Parameters
+    ----------
+    **sections
+        For each section to change, a mapping from its fields to their values, as under
+        ``analysis`` in a configuration.
+
+    Returns
+    -------
+    Analysis
+        All sections.
+
     Raises
     ------
     ConfigError

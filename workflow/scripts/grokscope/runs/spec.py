@@ -150,11 +150,36 @@ class EarlyStop:
 class RunSpec:
     """Everything that a training depends on besides code and libraries.
 
-    Parameters that the task or the encoding does not use are None, so that changing them does
-    not train the run again.
+    Made by :func:`grokscope.run_spec`. Parameters that the task or the encoding does not use are
+    None, so that changing them does not train the run again.
 
     Attributes
     ----------
+    study
+        Name of the study that the run belongs to.
+    task
+        Name of the registered task.
+    depth, width
+        Number of linear layers, the output's included; units of each hidden one.
+    train_fraction, weight_decay
+        Share of the data used for training, and AdamW's weight decay, as canonical decimal
+        strings.
+    seed, data_seed, init_seed
+        Seed of the run; those of data and split, and of the initial weights.
+    p, samples
+        Modulus of modular tasks, number of samples of regressions.
+    encoding, embedding_dim
+        How a pair of symbols enters the network, and the dimensions of learned embeddings.
+    learning_rate, betas
+        Of AdamW.
+    steps
+        Optimiser updates, full batch.
+    test_every, rank_every
+        Cadences (steps) of the test set's evaluation and of the ranks; None: no ranks.
+    rank_tolerance
+        Numerical rank counts the singular values above this share of the largest.
+    early_stop
+        When the run ends before its last update; None: never.
     varied
         Names of the settings that belong to the run's identity because its study varies them.
         They affect the run's name alone, so they are part of neither comparisons nor traces.
@@ -184,6 +209,7 @@ class RunSpec:
 
     @property
     def key(self) -> RunKey:
+        """What tells the run from the others of its configuration."""
         settings = tuple((name, _as_text(getattr(self, name))) for name in self.varied)
         fixed = {name: getattr(self, name) for name in KEY_COLUMNS}
         return RunKey(**fixed, settings=settings)
@@ -195,6 +221,11 @@ class RunSpec:
         ----------
         with_varied
             Whether to include the names of varied settings, which jobs need.
+
+        Returns
+        -------
+        str
+            JSON.
         """
         # Not asdict: it makes deep copies, and a plan has tens of thousands of specifications.
         values = {name: getattr(self, name) for name in _FIELDS}
@@ -208,6 +239,16 @@ class RunSpec:
     def from_json(cls, text: str) -> RunSpec:
         """Inverse of :meth:`to_json`.
 
+        Parameters
+        ----------
+        text
+            Of :meth:`to_json`.
+
+        Returns
+        -------
+        RunSpec
+            Equal to the one that the text was made of.
+
         Raises
         ------
         ValueError
@@ -218,6 +259,16 @@ class RunSpec:
     @classmethod
     def from_values(cls, values: Any) -> RunSpec:
         """From a mapping read from JSON.
+
+        Parameters
+        ----------
+        values
+            Every field but ``varied``, which may be left out.
+
+        Returns
+        -------
+        RunSpec
+            With tuples for lists.
 
         Raises
         ------
