@@ -175,9 +175,11 @@ def make_chapter(
 def facts(summary: Mapping[str, Any]) -> str:
     """A sentence on how many runs, seeds and seconds a study took."""
     ends = ", ".join(f"{number} {words(name)}" for name, number in summary["stopped"].items())
+    time = summary["seconds"]
+    how = "of imported logs" if time is None else f"in {time:,.0f} seconds of training"
     return (
         f"{count(summary['runs'], 'run')} ({ends}) of {count(len(summary['seeds']), 'seed')}, "
-        f"{summary['steps']:,} steps in {summary['seconds']:,.0f} seconds of training."
+        f"{summary['steps']:,} steps {how}."
     )
 
 
