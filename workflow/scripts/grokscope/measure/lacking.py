@@ -1,0 +1,77 @@
+"""Lacking: what cannot be measured of an imported run, and why.
+
+Input: what is logged of a run, and how often. Output: reasons in words. Of our own trainings
+everything is there; of anyone's log a detector gets what it needs or is not testable. It never gets
+what stands for something else: a norm of every 50th step has no second difference of 20 steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from grokscope.data.trace import Trace
+from grokscope.measure.detectors.registry import DETECTORS
+from grokscope.runs.imported import ImportedSpec
+
+WORDS = {
+    "train_loss": "training loss",
+    "test_loss": "test loss",
+    "train_metric": "training metric",
+    "test_metric": "test metric",
+    "grad_norm": "gradient norm",
+    "weight_norm": "norm of all weights",
+    "rank": "rank of the weights",
+}
+# What is measured besides detectors: the columns, and whether at every step.
+MEASURES: Mapping[str, tuple[tuple[str, ...], bool]] = {
+    "events": (("train_metric", "test_metric"), False),
+    "phases": (("train_metric", "test_metric"), False),
+    "gradient_peak": (("grad_norm",), True),
+    "ranks": (("rank",), False),
+}
+
+
+def lacks(spec: ImportedSpec, needs: Iterable[str], every_step: bool) -> str | None:
+    """Why something that needs these columns cannot be had of a run; None if it can."""
+    for name in needs:
+        column = spec.column(name)
+        words = WORDS.get(name, name)
+        if column is None:
+            return f"no {words} in these logs"
+        if every_step and column.every is None:
+            return f"{words} at steps of different distances in these logs, not at every step"
+        if every_step and column.every != 1:
+            return f"{words} at every {column.every:,}th step in these logs, not at every one"
+        if every_step and column.mean_over not in ("row", 1):
+            return f"{words} as a mean over steps in these logs, not of every step"
+    return None
+
+
+def lacking(trace: Trace, name: str) -> str | None:
+    """Why a detector, or one of ``MEASURES``, cannot be had of a run; None if it can."""
+    if not isinstance(trace.spec, ImportedSpec):
+        return None
+    if name in MEASURES:
+        return lacks(trace.spec, *MEASURES[name])
+    detector = DETECTORS[name]
+    if detector.needs is None:
+        return "it is not registered with the columns that it needs (needs=...)"
+    return lacks(trace.spec, detector.needs, detector.every_step)
+
+
+def all_lacking(trace: Trace) -> dict[str, str]:
+    """Reasons of all detectors and measures that cannot be had of a run, by their names."""
+    found = {name: lacking(trace, name) for name in (*MEASURES, *DETECTORS)}
+    return {name: reason for name, reason in found.items() if reason is not None}
+
+
+def reasons_text(reasons: Mapping[str, str]) -> str | None:
+    """Reasons as the column ``not_testable`` has them; None without any."""
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or None
+
+
+def parse_reasons(text: object) -> dict[str, str]:
+    """The reasons of :func:`reasons_text`; none of anything but a text."""
+    if not isinstance(text, str) or not text:
+        return {}
+    return dict(part.split(": ", 1) for part in text.split("; "))
