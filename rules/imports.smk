@@ -26,4 +26,3 @@ for number, keys in enumerate(plan.imports(), 1):
             source=plan.source_json(keys[0].study),
         script:
             "../workflow/scripts/import_logs.py"
-

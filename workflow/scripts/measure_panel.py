@@ -8,8 +8,8 @@ from grokscope.data.tables import write_table
 from grokscope.data.trace_reader import read_traces
 from grokscope.measure.detectors.scores import write_scores
 from grokscope.measure.panel import measure_panel
-from grokscope.runs.settings import Analysis
 from grokscope.runs.imported import read_any_specs
+from grokscope.runs.settings import Analysis
 from grokscope.workflow.script import run
 
 

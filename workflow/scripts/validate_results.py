@@ -10,8 +10,8 @@ from grokscope.data.tables import read_table, read_tables, table_names
 from grokscope.report.checks.check import outcome
 from grokscope.report.checks.validate import validate
 from grokscope.report.studies import read_studies
-from grokscope.runs.settings import Analysis
 from grokscope.runs.imported import read_any_specs
+from grokscope.runs.settings import Analysis
 from grokscope.workflow.script import run
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from grokscope.data.tables import write_table
 from grokscope.data.trace_reader import read_traces
 from grokscope.measure.variants import variants_table
-from grokscope.runs.settings import Analysis
 from grokscope.runs.imported import read_any_specs
+from grokscope.runs.settings import Analysis
 from grokscope.workflow.script import run
 
 

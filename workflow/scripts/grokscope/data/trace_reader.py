@@ -205,9 +205,7 @@ def check_trace(
             _check_info(info, spec, n_rows)
         # The depth first: the schema of a forged depth may be endless.
         forged = isinstance(spec, RunSpec) and spec.depth > len(file.schema_arrow)
-        if forged or not file.schema_arrow.remove_metadata().equals(
-            trace_schema(spec)
-        ):
+        if forged or not file.schema_arrow.remove_metadata().equals(trace_schema(spec)):
             raise TraceError("columns differ from the trace schema of its specification")
         # One thread per job; a thread pool may still be shutting down when the process ends.
         table = file.read(columns, use_threads=False)
@@ -221,7 +219,11 @@ def check_trace(
         raise TraceError(f"{path}: not a readable trace ({error})") from error
     if isinstance(spec, ImportedSpec):
         ends = [int(step) for step in steps[[0, -1]]] if n_rows else []
-        if (np.diff(steps) <= 0).any() or spec.last_step > MOST_STEPS or ends != [spec.first_step, spec.last_step]:
+        if (
+            (np.diff(steps) <= 0).any()
+            or spec.last_step > MOST_STEPS
+            or ends != [spec.first_step, spec.last_step]
+        ):
             raise TraceError(f"{path}: steps do not ascend from the log's first to its last")
     elif not np.array_equal(steps, np.arange(n_rows)):
         raise TraceError(f"{path}: steps are not 0, 1, 2, ... without gaps")

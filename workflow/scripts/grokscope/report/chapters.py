@@ -11,7 +11,7 @@ registers one function here:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from grokscope.claims.published import ClaimSet
 from grokscope.core.formatting import count, words
 from grokscope.report.figures import Figure, run_figures, study_figures
 from grokscope.report.studies import Study
-from grokscope.report.tables import early_warning, lead_lag, phase_diagram
+from grokscope.report.tables import early_warning, lead_lag, logs, phase_diagram
 from grokscope.report.tables.evidence import evidence
 from grokscope.report.tables.parts import Table, of_study
 from grokscope.runs.kinds import KINDS
@@ -167,9 +167,14 @@ def make_chapter(
         kind.question,
         facts(summary),
         processors(material.results["runs"]),
-        CHAPTERS[study.kind](material),
+        _with_logs(CHAPTERS[study.kind](material), material.results["runs"]),
         run_figures(study.name, kind, paths, captions),
     )
+
+
+def _with_logs(body: Body, runs: pd.DataFrame) -> Body:
+    """A chapter with what the logs of imported runs say, first of all."""
+    return replace(body, parts=[*logs.tables(runs), *body.parts])
 
 
 def facts(summary: Mapping[str, Any]) -> str:

@@ -64,7 +64,9 @@ def study_facts(study: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any
         "seeds": grid["seeds"],
         "steps": int(runs["steps"].sum()),
         # Null where no log tells; a sum would be 0.
-        "seconds": None if runs["seconds"].isna().all() else round(float(runs["seconds"].sum()), 3),
+        "seconds": None
+        if runs["seconds"].isna().all()
+        else round(float(runs["seconds"].sum()), 3),
         "stopped": _counts(runs["stopped"]),
         "phases": _counts(mine["phases"]["phase"]),
         "lags": lags,

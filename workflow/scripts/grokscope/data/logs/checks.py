@@ -32,7 +32,9 @@ def check_values(
         if name.endswith("_metric") and known.max() > 1:
             place = int(known.argmax())
             percent = f"percent? Then: columns: {{{name}: {{column: {names[name]}, scale: 0.01}}}}"
-            hint = percent if known.max() <= 100 else "no share; name another column, or none: null"
+            hint = (
+                percent if known.max() <= 100 else "no share; name another column, or none: null"
+            )
             raise LogError(
                 f"{where}: column {names[name]!r}, taken as {name}, has {known[place]:g} at step "
                 f"{at[place]:,}; allowed: at most 1 ({hint})"

@@ -119,7 +119,9 @@ def _logs_at(path: str) -> Iterator[Log]:
     if tools.is_mlflow_run(place):
         yield _folder(place, place / "metrics", place / "params", place / "tags")
         return
-    runs = sorted({meta.parent for meta in place.glob("**/meta.yaml") if tools.is_mlflow_run(meta.parent)})
+    runs = sorted(
+        {meta.parent for meta in place.glob("**/meta.yaml") if tools.is_mlflow_run(meta.parent)}
+    )
     for run in runs:
         yield _folder(run, run / "metrics", run / "params", run / "tags")
     for folder in sorted({file.parent for file in place.glob(f"**/{_EVENTS}*")}):

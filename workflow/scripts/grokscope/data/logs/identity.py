@@ -103,7 +103,9 @@ def _value(where: str, name: str, given: Any, rows: Rows) -> Any:
     try:
         return _typed(name, given)
     except ValueError as error:
-        raise LogError(f"{where}: run.{name}: {given!r} is not allowed; allowed: {error}") from None
+        raise LogError(
+            f"{where}: run.{name}: {given!r} is not allowed; allowed: {error}"
+        ) from None
 
 
 def _constant(where: str, name: str, column: str, rows: Rows) -> Any:

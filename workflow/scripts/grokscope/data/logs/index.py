@@ -127,9 +127,7 @@ def read_runs(study: str, log: Log, source: Source) -> list[ImportedRun]:
     return found
 
 
-def distinct(
-    study: str, specs: Iterable[ImportedSpec], source: Source
-) -> list[ImportedSpec]:
+def distinct(study: str, specs: Iterable[ImportedSpec], source: Source) -> list[ImportedSpec]:
     """The runs under different identities, seeds numbered where the source asks for it.
 
     Raises

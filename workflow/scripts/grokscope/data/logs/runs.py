@@ -56,7 +56,9 @@ def cadence(steps: Steps) -> int | None:
     return int(distances[counts.argmax()])
 
 
-def runs_of(study: str, log: str, digest: str, rows: Rows, source: Source) -> Iterator[ImportedRun]:
+def runs_of(
+    study: str, log: str, digest: str, rows: Rows, source: Source
+) -> Iterator[ImportedRun]:
     """The runs in the rows of a log.
 
     Parameters

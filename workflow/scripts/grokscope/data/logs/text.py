@@ -47,8 +47,7 @@ def read_csv(path: Path) -> Iterator[Rows]:
 
 
 def read_parquet(path: Path) -> Iterator[Rows]:
-    """Wide or long tables, W&B's artifacts among them; those of our live monitor say what they are.
-    """
+    """Wide or long tables, W&B's artifacts among them; those of our live monitor say what they are."""
     try:
         table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:

@@ -98,9 +98,7 @@ def _plain(text: str) -> Any:
 
 def _logged(records: list[dict[str, Any]], name: str, config: Mapping[str, Any]) -> Rows:
     found = from_records(_nan_kept(records), format=name, config=config)
-    return Rows(
-        name, found.numbers, found.texts, config, names={"step": "step"}, complete=True
-    )
+    return Rows(name, found.numbers, found.texts, config, names={"step": "step"}, complete=True)
 
 
 def _nan_kept(records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -170,4 +168,6 @@ def _mlflow_tables(base: sqlite3.Connection) -> Iterator[Rows]:
     for run, records in runs.items():
         rows = _logged(records, "mlflow", params.get(run, {}))
         part = run if twice or not names.get(run) else names[run]
-        yield Rows("mlflow", rows.numbers, rows.texts, rows.config, part, rows.names, complete=True)
+        yield Rows(
+            "mlflow", rows.numbers, rows.texts, rows.config, part, rows.names, complete=True
+        )

@@ -110,7 +110,9 @@ def train_accuracy(trace: Trace, analysis: Analysis) -> Signals:
     return {COMBINED: level(trace, "train_metric")}
 
 
-@detector("train_loss", description="Training loss, as -log10", needs=("train_loss",), every_step=False)
+@detector(
+    "train_loss", description="Training loss, as -log10", needs=("train_loss",), every_step=False
+)
 def train_loss(trace: Trace, analysis: Analysis) -> Signals:
     """``-log10(loss)``, a loss of 0 taken as the smallest float32."""
     return {COMBINED: -np.log10(np.maximum(level(trace, "train_loss"), SMALLEST_LOSS))}

@@ -24,6 +24,7 @@ Tables = Mapping[str, pd.DataFrame]
 Rows = list[dict[str, Any]]
 # In this order a tied vote is decided.
 PHASES = ("confusion", "memorisation", "grokking", "comprehension", "diverged")
+VOTES = (*PHASES, "unknown")
 
 
 def floats(column: pd.Series) -> np.ndarray:
@@ -245,6 +246,28 @@ def answer(chance: pd.DataFrame) -> list[float]:
     return numbers
 
 
+# ---------------------------------------------------------------- imported logs
+
+
+def logs(runs: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
+    """Imported runs by what their logs say, and by what they cannot tell."""
+    known = runs[runs["log"].notna()] if "log" in runs else runs[:0]
+    if known.empty:
+        return
+    names = ["log_format", "log_row", "log_every", "log_means"]
+    yield (
+        "Imported logs",
+        [{"runs": len(group)} for _, group in _cells(known, names) if len(group)],
+    )
+    lacking: Counter[tuple[str, ...]] = Counter()
+    for text in known["not_testable"].dropna():
+        lacking.update(tuple(part.split(": ", 1)) for part in text.split("; "))
+    yield (
+        "Not testable on these logs",
+        [{"why": why, "runs": lacking[name, why]} for name, why in sorted(lacking)],
+    )
+
+
 # ---------------------------------------------------------------- phase_diagram
 
 
@@ -255,6 +278,7 @@ def phase_diagram(phases: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
 
 
 def _effects(phases: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    phases = phases[phases["phase"] != "unknown"]
     names = ["weight_decay", "train_fraction", "width"]
     names += [name for name in _by_axis(phases) if name not in names]
     for name in names:
@@ -280,6 +304,10 @@ AXES: tuple[str, ...] = (
     "depth",
     "p",
     "betas",
+    "optimizer",
+    "init_scale",
+    "second_learning_rate",
+    "condition",
 )
 AXES += ("samples", "encoding", "embedding_dim", "data_seed", "init_seed", "task")
 
@@ -302,7 +330,7 @@ def _map(phases: pd.DataFrame) -> Iterator[dict[str, Any]]:
         for value in _values(phases, across):
             labels = Counter(_where(group, across, value)["phase"])
             text = f"{value:g}" if isinstance(value, (int, float)) else str(value or "–")
-            vote = max(PHASES, key=lambda phase: (labels[phase], -PHASES.index(phase)))
+            vote = max(VOTES, key=lambda phase: (labels[phase], -VOTES.index(phase)))
             agree = "" if one_each else f" {labels[vote]}/{labels.total()}"
             row[f"{_head(across)} {words(text)}"] = f"{vote}{agree}" if labels else None
         yield row
