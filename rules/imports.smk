@@ -22,7 +22,8 @@ for number, keys in enumerate(plan.imports(), 1):
             mem_mb=scaled_by_attempt(1500),
             runtime=scaled_by_attempt(30),
         params:
-            specs=plan.specs_json(keys),
-            source=plan.source_json(keys[0].study),
+            # Patterns of paths have braces, which are no wildcards.
+            specs=lambda wildcards, keys=keys: plan.specs_json(keys),
+            source=lambda wildcards, keys=keys: plan.source_json(keys[0].study),
         script:
             "../workflow/scripts/import_logs.py"

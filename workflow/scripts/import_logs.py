@@ -18,7 +18,10 @@ def main(snakemake: Any) -> None:
     paths = dict(zip([spec.key for spec in specs], snakemake.output, strict=True))
     with open(snakemake.log[0], "w", encoding="utf-8") as log:
         for spec, info, found in imported(specs, Source.from_json(snakemake.params.source)):
-            columns = {**found.columns, "step": found.steps.astype(np.int32)}
+            columns: dict[str, np.ndarray] = {
+                **found.columns,
+                "step": found.steps.astype(np.int32),
+            }
             write_trace(paths[spec.key], spec, info, columns)
             print(f"{spec.key}: {len(found.steps)} rows of {spec.log}", file=log)
 

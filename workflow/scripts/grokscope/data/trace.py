@@ -3,11 +3,12 @@
 Written by :mod:`grokscope.data.trace_writer`, read and verified by
 :mod:`grokscope.data.trace_reader`, a module of its own so that editing it retrains nothing.
 
-Of our own trainings row t describes the state after t updates. ``train_*`` and the norms are measured at every
-step; ``test_*``, ``softmax_collapse`` (share of training samples whose correct-class gradient
-is exactly zero; null in regression) and ranks at their cadence, null elsewhere. A trace that was
-imported from a log has a row per step of the log and the columns that the log has. The file's
-metadata holds the run's specification and how it was made (:class:`TraceInfo`).
+Of our own trainings row t describes the state after t updates. ``train_*`` and the norms are
+measured at every step; ``test_*``, ``softmax_collapse`` (share of training samples whose
+correct-class gradient is exactly zero; null in regression) and ranks at their cadence, null
+elsewhere. A trace that was imported from a log has a row per step of the log and the columns that
+the log has. The file's metadata holds the run's specification and how it was made
+(:class:`TraceInfo`).
 """
 
 from __future__ import annotations
@@ -96,6 +97,15 @@ class Trace:
         if isinstance(self.spec, ImportedSpec):
             return self.spec.groups
         return list(map(str, gradient_layers(self.spec)))
+
+    @property
+    def weight_layers(self) -> list[str]:
+        """Layers with a weight norm; ``combined`` where a log has that of all weights alone."""
+        if not isinstance(self.spec, ImportedSpec):
+            return self.layers
+        names = [column.name for column in self.spec.columns]
+        groups = [n.removeprefix("weight_norm_") for n in names if n.startswith("weight_norm_")]
+        return groups or ["combined"] * ("weight_norm" in names)
 
     def every_step(self, names: Iterable[str]) -> list[str]:
         """Those of some columns that are known at every step."""

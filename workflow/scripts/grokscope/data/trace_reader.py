@@ -274,7 +274,7 @@ def by_step(frame: pd.DataFrame) -> pd.DataFrame:
 
     if "step" not in frame or not len(frame):
         return frame
-    steps = np.arange(int(frame["step"].iloc[-1]) + 1, dtype=frame["step"].dtype)
+    steps = np.arange(int(frame["step"].iloc[-1]) + 1, dtype=np.int32)
     whole = {"step": steps}
     for name in frame.columns.drop("step"):
         if name == "seed":

@@ -309,7 +309,7 @@ def known_events(transitions: pd.DataFrame) -> Booleans:
     """
     flags = ("train_onset_censored", "test_onset_censored")
     there = [transitions[name].notna().to_numpy() for name in flags if name in transitions]
-    return np.all([np.ones(len(transitions), bool), *there], axis=0)
+    return np.asarray(np.all([np.ones(len(transitions), bool), *there], axis=0))
 
 
 def _layer_order(layer: str) -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """Lacking: what cannot be measured of an imported run, and why.
 
 Input: what is logged of a run, and how often. Output: reasons in words. Of our own trainings
-everything is there; of anyone's log a detector gets what it needs or is not testable. It never gets
-what stands for something else: a norm of every 50th step has no second difference of 20 steps.
+everything is there; of anyone's log a detector gets what it needs or is not testable. It never
+gets what stands for something else: a norm of every 50th step has no second difference of 20
+steps.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def _source(values: Mapping[str, Any]) -> Source:
     columns = {}
     for name, given in values["columns"].items():
         entry = given if isinstance(given, Mapping) else {"column": given}
-        columns[name] = ColumnSource(**{"scale": 1.0, "mean_over": "row"} | dict(entry))
+        columns[name] = decode(ColumnSource, {"scale": 1.0, "mean_over": "row"} | dict(entry))
     return decode(
         Source,
         {**values, "columns": columns}

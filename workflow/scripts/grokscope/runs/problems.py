@@ -166,7 +166,7 @@ def problems_of_names(studies: Mapping[str, Any]) -> Iterator[str]:
 def problems_of_sources(
     studies: Mapping[str, StudySettings], analysis: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Studies with two kinds of runs or none, and logs without curves judged as if they had some."""
+    """Studies with two kinds of runs or none, and logs without curves judged as if they had."""
     for name, study in studies.items():
         source = study.source
         if (source is None) == (not study.grids):
@@ -181,7 +181,10 @@ def problems_of_sources(
         if source.format != "crossings":
             for field in ("reached", "not_reached", "last_step"):
                 if getattr(source, field) is not None:
-                    yield f"{key}.{field}: is not allowed for format {source.format}; allowed: for crossings"
+                    yield (
+                        f"{key}.{field}: is not allowed for format {source.format}; "
+                        "allowed: for crossings"
+                    )
             continue
         for field in ("reached", "last_step"):
             if getattr(source, field) is None:
@@ -198,8 +201,8 @@ def problems_of_sources(
         for field, (value, needed) in wanted.items():
             if value != needed:
                 yield (
-                    f"analysis.{field}: {shown(value)} is not allowed with {key}.format crossings, "
-                    f"which knows first steps alone; allowed: {shown(needed)}"
+                    f"analysis.{field}: {shown(value)} is not allowed with {key}.format "
+                    f"crossings, which knows first steps alone; allowed: {shown(needed)}"
                 )
 
 

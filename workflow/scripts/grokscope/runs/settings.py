@@ -228,7 +228,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class ColumnSource:
-    """Where a column of a trace stands in a log, see :class:`grokscope.runs.imported.LoggedColumn`.
+    """Where a column of a trace stands in a log, see :class:`.imported.LoggedColumn`.
 
     Attributes
     ----------

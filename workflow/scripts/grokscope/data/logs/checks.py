@@ -74,6 +74,6 @@ def not_sampled(
     if irregular or whole:
         raise LogError(
             f"{where}: {len(rows)} rows at steps of {len(counts)} different distances: a random "
-            "sample, as W&B's run.history() draws one, other rows at each call. Allowed: all rows, "
+            "sample, as W&B's run.history() draws one, others at each call. Allowed: all rows, "
             "from run.scan_history() or the history artifact (parquet)"
         )

@@ -1,15 +1,15 @@
 """Rows: what a log says, before anyone asks what it means.
 
 A reader of a format gives these. In columns of numbers NaN is a value that was not logged and inf
-one that was logged and is not finite, since the two mean different things: a loss that is not there,
-and a training that diverged.
+one that was logged and is not finite, since the two mean different things: a loss that is not
+there, and a training that diverged.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +65,7 @@ class Rows:
     complete: bool = False
 
     def __len__(self) -> int:
-        columns = [*self.numbers.values(), *self.texts.values()]
+        columns: list[Sized] = [*self.numbers.values(), *self.texts.values()]
         return len(columns[0]) if columns else 0
 
     @property

@@ -218,7 +218,7 @@ def _merged(
         same = steps == kept
         chosen = ahead | same
         steps, values = steps[chosen], {name: of[chosen] for name, of in values.items()}
-    found, start = np.unique(steps, return_index=True)
+    found = np.unique(steps)
     if len(found) == len(steps):
         return steps, values
     place = np.searchsorted(found, steps)
@@ -255,10 +255,10 @@ def _crossings(
 ) -> Iterator[ImportedRun]:
     """A run per row: its metrics as lower bounds, from the first steps at a level."""
     assert source.reached is not None and source.last_step is not None
-    names = {}
+    names: dict[str, str] = {}
     for name in ("train_reached", "test_reached"):
         entry = source.columns.get(name)
-        if entry is None or entry.column not in rows.numbers:
+        if entry is None or entry.column is None or entry.column not in rows.numbers:
             what = "is missing" if entry is None else f"names {entry.column!r}"
             raise LogError(
                 f"{log}: columns.{name} {what}; allowed: the column of first steps. "

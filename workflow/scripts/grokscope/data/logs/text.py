@@ -47,7 +47,7 @@ def read_csv(path: Path) -> Iterator[Rows]:
 
 
 def read_parquet(path: Path) -> Iterator[Rows]:
-    """Wide or long tables, W&B's artifacts among them; those of our live monitor say what they are."""
+    """Wide or long tables, W&B's artifacts among them; our live monitor's say what they are."""
     try:
         table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
@@ -153,7 +153,7 @@ def read_json(path: Path) -> Iterator[Rows]:
 
 
 def _huggingface(path: Path, state: Mapping[str, Any]) -> Rows:
-    """``log_history``: the loss is a mean since the last log, the last row sums up the training."""
+    """``log_history``: the loss is a mean since the last log, the last row sums up all."""
     history = state["log_history"]
     if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
         raise LogError(f"{path}: log_history is no list of rows")

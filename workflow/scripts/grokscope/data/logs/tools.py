@@ -26,7 +26,8 @@ def _need(package: str, extra: str, path: Path) -> Any:
         return importlib.import_module(package)
     except ImportError:
         raise LogError(
-            f"{path}: reading it needs {package.partition('.')[0]}: pip install 'grokscope[{extra}]'"
+            f"{path}: reading it needs {package.partition('.')[0]}; to have it: "
+            f"pip install 'grokscope[{extra}]'"
         ) from None
 
 
