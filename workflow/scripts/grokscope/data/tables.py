@@ -142,6 +142,12 @@ def key_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return frame[names].astype({name: _TYPES[entries[name]["type"]] for name in names})
 
 
+def run_keys(table: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Key of each row's run, with None for null, so that equal keys compare equal."""
+    keys = table[key_columns(table.columns)].astype(object)
+    return list(keys.where(keys.notna(), None).itertuples(index=False, name=None))
+
+
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], table: str) -> None:
     """Check a table against its schema and write it; ``.csv`` writes CSV, else parquet."""
     checked = conform(frame, table)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from grokscope.data.tables import run_keys
 from grokscope.evaluate import nulls
 from grokscope.evaluate.chance import Counts, Task, constant_counts
 from grokscope.evaluate.curves import Signal
@@ -29,7 +30,6 @@ from grokscope.evaluate.matching import (
     checked_window,
     floats,
     held_out,
-    run_keys,
 )
 from grokscope.evaluate.nulls import Grid
 from grokscope.measure.detectors.registry import COMBINED

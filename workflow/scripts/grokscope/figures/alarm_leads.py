@@ -106,7 +106,12 @@ def lead_panel(
 
 
 @style.styled
-def alarm_leads(alarms: pd.DataFrame, transitions: pd.DataFrame, published: Published) -> Figure:
+def alarm_leads(
+    alarms: pd.DataFrame,
+    transitions: pd.DataFrame,
+    published: Published,
+    lacking: str | None = None,
+) -> Figure:
     """Lead of every GAI alarm over the onset: a panel a task, a row a depth and what else varies.
 
     Parameters
@@ -115,8 +120,12 @@ def alarm_leads(alarms: pd.DataFrame, transitions: pd.DataFrame, published: Publ
         Rows of one study.
     published
         Published values by claim: the range of GAI1 is drawn.
+    lacking
+        Why there is nothing to draw, of logs that lack what it needs.
     """
     title = "When alarms come, seen from the onset of generalisation"
+    if lacking is not None:
+        return style.empty_figure(title, lacking)
     if transitions.empty:
         return style.empty_figure(title, "no run in this study")
     without = int(transitions["test_onset_step"].isna().sum())

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import pandas as pd
+
+from grokscope.data.tables import run_keys
 from grokscope.data.trace import Trace
 from grokscope.measure.detectors.registry import DETECTORS
 from grokscope.runs.imported import ImportedSpec
@@ -76,3 +79,37 @@ def parse_reasons(text: object) -> dict[str, str]:
     if not isinstance(text, str) or not text:
         return {}
     return dict(part.split(": ", 1) for part in text.split("; "))
+
+
+def lacking_in(runs: pd.DataFrame, *names: str) -> list[str | None]:
+    """For each row of the table ``runs``, why one of some measures cannot be had; None if all can.
+
+    Parameters
+    ----------
+    names
+        Of detectors and ``MEASURES``; the first one's reason counts.
+    """
+    if "not_testable" not in runs:
+        return [None] * len(runs)
+    found = []
+    for text in runs["not_testable"]:
+        reasons = parse_reasons(text)
+        found.append(next((reasons[name] for name in names if name in reasons), None))
+    return found
+
+
+def study_lacks(runs: pd.DataFrame, *names: str) -> str | None:
+    """Why some measures cannot be had of any run of a study; None if they can be of one."""
+    reasons = lacking_in(runs, *names)
+    if not reasons or None in reasons:
+        return None
+    return "not testable: " + "; ".join(dict.fromkeys(filter(None, reasons)))
+
+
+def testable(table: pd.DataFrame, runs: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """The rows of a table of runs, without the runs that some measures cannot be had of."""
+    reasons = lacking_in(runs, *names)
+    out = {key for key, why in zip(run_keys(runs), reasons, strict=True) if why is not None}
+    if not out:
+        return table
+    return table[[key not in out for key in run_keys(table)]].reset_index(drop=True)

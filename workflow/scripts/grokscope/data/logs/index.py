@@ -7,6 +7,7 @@ was found in a log stands in ``results/imports/{study}.json`` beside size and ti
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from grokscope.runs.spec import RunKey
 INDEX = "results/imports/{study}.json"
 
 
-def indexed(study: StudySettings, folder: str = ".") -> list[ImportedSpec]:
+def indexed(study: StudySettings, folder: str | os.PathLike[str] = ".") -> list[ImportedSpec]:
     """Specifications of the runs in the logs of a study, in the order of their keys.
 
     Parameters
