@@ -69,6 +69,24 @@ def all_lacking(trace: Trace) -> dict[str, str]:
     return {name: reason for name, reason in found.items() if reason is not None}
 
 
+def untestable(trace: Trace, onsets: Mapping[str, object]) -> dict[str, str | None]:
+    """Column ``not_testable`` of the table ``runs``; nothing of our own trainings.
+
+    Parameters
+    ----------
+    onsets
+        Of :func:`grokscope.measure.onsets.onsets`.
+    """
+    if not trace.imported:
+        return {}
+    reasons = all_lacking(trace)
+    missed = [n for n in ("train", "test") if onsets[f"{n}_onset_censored"] is None]
+    if missed and "events" not in reasons:
+        words = WORDS[f"{missed[0]}_metric"]
+        reasons["events"] = f"the {words} is at its threshold already where these logs begin"
+    return {"not_testable": reasons_text(reasons)}
+
+
 def reasons_text(reasons: Mapping[str, str]) -> str | None:
     """Reasons as the column ``not_testable`` has them; None without any."""
     return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or None

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from grokscope.data.trace import Trace, TraceInfo
-from grokscope.measure.lacking import all_lacking, reasons_text
 from grokscope.measure.onsets import evaluated
 from grokscope.runs.imported import ImportedSpec
 
@@ -77,7 +76,6 @@ def _imported(trace: Trace, spec: ImportedSpec) -> dict[str, Any]:
         "log_start": spec.first_step,
         "log_every": "; ".join(f"{name} {steps}" for name, steps in every.items()),
         "log_means": _means(spec),
-        "not_testable": reasons_text(all_lacking(trace)),
     }
 
 

@@ -173,8 +173,12 @@ def make_chapter(
 
 
 def _with_logs(body: Body, runs: pd.DataFrame) -> Body:
-    """A chapter with what the logs of imported runs say, first of all."""
-    return replace(body, parts=[*logs.tables(runs), *body.parts])
+    """A chapter with what the logs of imported runs say, and without what they do not."""
+    of_logs = logs.tables(runs)
+    if not of_logs:
+        return body
+    parts = [part for part in body.parts if not isinstance(part, Table) or part.rows]
+    return replace(body, parts=[*of_logs, *parts])
 
 
 def facts(summary: Mapping[str, Any]) -> str:

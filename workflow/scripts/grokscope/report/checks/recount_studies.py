@@ -129,7 +129,8 @@ def early_warning(tables: Tables, analysis: Analysis) -> Iterator[tuple[str, Row
     """Outcomes, rank drops, causes of alarms, places of detectors, stated thresholds."""
     yield "Outcome of each panel", list(_outcomes(tables, analysis.phases.gap))
     yield "Fall of the last layer's rank", list(_rank_drops(tables["rank"]))
-    yield "What else happened at GAI's alarms", list(_causes(tables, analysis))
+    if not _lacks_gai(tables["runs"]):
+        yield "What else happened at GAI's alarms", list(_causes(tables, analysis))
     ranking = _ranking(tables["chance"])
     places = {name: n for n, name in enumerate([of for of, _ in ranking if of in DETECTORS], 1)}
     yield (
@@ -149,6 +150,14 @@ def early_warning(tables: Tables, analysis: Analysis) -> Iterator[tuple[str, Row
             for name, of in DETECTORS.items()
         ],
     )
+
+
+def _lacks_gai(runs: pd.DataFrame) -> bool:
+    """Whether no run has the gradient norm that GAI needs; of trained runs all have."""
+    texts = runs["not_testable"] if "not_testable" in runs else runs["study"]
+    marks = [isinstance(text, str) and text.startswith("gai: ") for text in texts]
+    marks = [mark or "; gai: " in str(text) for mark, text in zip(marks, texts, strict=True)]
+    return bool(marks) and all(marks)
 
 
 def _outcomes(tables: Tables, gap: int) -> Iterator[dict[str, Any]]:
