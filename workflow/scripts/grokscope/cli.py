@@ -139,7 +139,7 @@ def _import(options: argparse.Namespace) -> int:
         source["columns"] = {name: value or None for name, value in columns.items()}
     if run := _pairs(options.run, "--run"):
         # A path is a pattern with braces, which YAML would take for a mapping.
-        source["run"] = {n: v if n == "path" else _run_value(v) for n, v in run.items()}
+        source["run"] = {n: v if n in ("path", "part") else _run_value(v) for n, v in run.items()}
     if where := _pairs(options.where, "--where"):
         source["where"] = {name: yaml.safe_load(value) for name, value in where.items()}
     found = describe(options.study, options.kind, source)

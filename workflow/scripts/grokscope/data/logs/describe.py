@@ -116,7 +116,8 @@ def _typed(name: str, kind: str, source: Mapping[str, Any]) -> Source:
 
 def _same(specs: Iterable[ImportedSpec], source: Mapping[str, Any]) -> bool:
     """Whether runs without a seed have one identity."""
-    if "seed" in placeholders(source.get("run", {}).get("path", "")):
+    patterns = [source.get("run", {}).get(name, "") for name in ("path", "part")]
+    if any("seed" in placeholders(pattern) for pattern in patterns):
         return False
     keys = [spec.key for spec in specs]
     return len(set(keys)) < len(keys)

@@ -21,6 +21,7 @@ _DECIMALS = {"train_fraction", "weight_decay", "learning_rate", "init_scale"} | 
 }
 _WORDS = {"encoding", "betas", "optimizer", "condition"}
 _WORD = re.compile(r"[A-Za-z0-9_.,+-]{1,60}")
+_NAMES = (*KEY_COLUMNS[1:], *SETTINGS)
 # Digits of a number in a path, as in configurations.
 _MOST_DIGITS = 24
 
@@ -55,20 +56,23 @@ def identity(study: str, log: str, rows: Rows, source: Source) -> tuple[dict[str
     """
     where = log if rows.part is None else f"{log}, run {rows.part}"
     given: dict[str, Any] = dict(source.run)
-    pattern = given.pop("path", None)
-    if pattern is not None:
-        names = placeholders(pattern)
-        unknown = [name for name in names if name not in {*KEY_COLUMNS[1:], *SETTINGS}]
+    named: dict[str, str] = {}
+    for of, text in (("path", log), ("part", rows.part)):
+        pattern = given.pop(of, None)
+        if pattern is None:
+            continue
+        unknown = [name for name in placeholders(pattern) if name not in _NAMES]
         if unknown:
-            allowed = ", ".join([*KEY_COLUMNS[1:], *SETTINGS])
             raise LogError(
-                f"studies.{study}.source.run.path: {{{unknown[0]}}} is no key column; "
-                f"allowed: {allowed}"
+                f"studies.{study}.source.run.{of}: {{{unknown[0]}}} is no key column; "
+                f"allowed: {', '.join(_NAMES)}"
             )
-        match = _pattern(pattern).fullmatch(log)
+        match = None if text is None else _pattern(pattern).fullmatch(text)
         if match is None:
-            raise LogError(f"{log}: its path does not end as run.path says: {pattern}")
-        given = match.groupdict() | given
+            what = f"its {of} does not end" if text else "it has no name of a run to end"
+            raise LogError(f"{where}: {what} as run.{of} says: {pattern}")
+        named |= match.groupdict()
+    given = named | given
     values = {name: _value(where, name, of, rows) for name, of in given.items()}
     key: dict[str, Any] = {"study": study, "task": values.get("task") or study}
     key["depth"] = values.get("depth") or 0
