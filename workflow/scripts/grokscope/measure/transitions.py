@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from grokscope.data.trace import Trace
-from grokscope.runs.imported import ImportedSpec, LoggedColumn
+from grokscope.runs.imported import ImportedSpec
 from grokscope.runs.settings import TransitionSettings
 
 # Cross-correlations closer than this are tied: rounding of the Fourier transforms is about
@@ -57,7 +57,7 @@ def curve(trace: Trace, column: str) -> Curve:
     as planned is a state that was only evaluated; a diverged run updated its last state too.
     """
     if isinstance(trace.spec, ImportedSpec):
-        return _logged(trace, trace.spec.column(column))
+        return _logged(trace, trace.spec, column)
     frame = trace.frame
     stop = len(frame) if trace.info.stopped == "diverged" else max(len(frame) - 1, 0)
     steps, values = (frame[name].to_numpy()[:stop] for name in ("step", column))
@@ -68,15 +68,18 @@ def curve(trace: Trace, column: str) -> Curve:
     return Curve(steps.astype(np.int64), values.astype(np.float64))
 
 
-def _logged(trace: Trace, column: LoggedColumn | None) -> Curve:
+def _logged(trace: Trace, spec: ImportedSpec, name: str) -> Curve:
     """The values of a column of an imported run; empty if they are not at equal distances.
 
     A gradient norm must be known at every step: a peak between two logged ones would be missed.
+    Where rows are said to be states after their updates, the last is one that was only evaluated.
     """
     nothing = Curve(np.empty(0, np.int64), np.empty(0))
-    if column is None or (column.name.startswith("grad_norm") and column.every != 1):
+    column = spec.column(name)
+    if column is None or (name.startswith("grad_norm") and column.every != 1):
         return nothing
-    values = trace.frame[column.name].to_numpy(np.float64)
+    evaluated_last = spec.row == "after_update" and spec.diverged_step is None
+    values = trace.frame[name].to_numpy(np.float64)[: spec.last_step + (not evaluated_last)]
     steps = np.flatnonzero(~np.isnan(values))
     if len(np.unique(np.diff(steps))) > 1:
         return nothing

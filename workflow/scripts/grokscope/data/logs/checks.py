@@ -66,7 +66,8 @@ def not_sampled(
     # The column with the most values: others may be logged more rarely.
     fullest = max(values.values(), key=lambda of: int((~np.isnan(of)).sum()))
     gaps = np.diff(steps[~np.isnan(fullest)])
-    if len(gaps) < _FEWEST or (np.diff(gaps) >= 0).all():
+    # Growing ones may shrink by one, for whole steps.
+    if len(gaps) < _FEWEST or (np.diff(gaps) >= -1).all():
         return
     _, counts = np.unique(gaps, return_counts=True)
     irregular = counts.max() < 0.5 * len(gaps) and len(counts) > 5
