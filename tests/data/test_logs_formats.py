@@ -135,7 +135,7 @@ def test_trackio_database_of_two_runs(tmp_path):
             for row in curves(onset=700 + 50 * seed).to_dict("records"):
                 text = json.dumps({key: row[key] for key in row if key != "step"})
                 base.execute(
-                    "insert into metrics (timestamp, run_name, step, metrics) values ('', ?, ?, ?)",
+                    "insert into metrics (run_name, step, metrics) values (?, ?, ?)",
                     (name, row["step"], text),
                 )
         base.commit()

@@ -9,6 +9,8 @@ import pytest
 from foreign_logs import curves, import_all, one, study_of
 from grokscope.cli import main
 from grokscope.core.errors import UserError
+from grokscope.runs.config import check_config
+from grokscope.runs.reading import read_config
 
 
 def refused(tmp_path, frame, name="run.csv", **source):
@@ -158,8 +160,6 @@ def test_study_with_grids_and_source_or_neither():
         ({"kind": "lead_lag", "source": {"files": "a"}, "grids": []}, "grids: is empty"),
     ):
         with pytest.raises(UserError, match=words):
-            from grokscope.runs.config import check_config
-
             check_config({"studies": {"mine": study}})
 
 
@@ -204,9 +204,6 @@ def test_the_command_says_what_is_there_and_writes_the_configuration(
     for words in ("2 logs, 2 runs", "steps 0 to 1,000", "every 50 steps", "not used", "extra"):
         assert words in said
     assert "test_metric <- test_acc" in said
-    from grokscope.runs.config import check_config
-    from grokscope.runs.reading import read_config
-
     study = check_config(read_config("mine.yaml")).studies["own_logs"]
     assert [trace.key.seed for trace in import_all(study, tmp_path)] == [0, 1]
     assert study.source.run == {"width": {"config": "d_model"}, "seed": {"config": "seed"}}

@@ -1,4 +1,4 @@
-"""Imported runs: measured as if trained here where the log has what is needed, else said not to be."""
+"""Imported runs: measured as if trained here where the log has what is needed, else not at all."""
 
 import json
 
@@ -285,3 +285,48 @@ def test_specification_of_an_imported_run_survives_json(sparse):
 def test_key_of_an_imported_run_has_all_columns(sparse):
     assert list(sparse.key.row()) == list(KEY_COLUMNS)
     assert set(MEASURES) & set(DETECTORS) == set()
+
+
+@pytest.mark.parametrize("claims", ["LL", "GAI", "PD"])
+def test_claims_on_runs_whose_logs_name_a_published_task_and_nothing_else(tmp_path, claims):
+    """Not the published runs, as far as anyone knows; and no failure."""
+    kinds = {"LL": "lead_lag", "GAI": "early_warning", "PD": "phase_diagram"}
+    for trace in own_runs():
+        logged(trace, tmp_path)
+    run = {"path": "s{seed}.csv", "task": "modular_addition"}
+    study = study_of({"files": f"{tmp_path}/s*.csv", "run": run}, kinds[claims])
+    traces = import_all(study, tmp_path)
+    tables = measure_panel(traces, ANALYSIS).tables
+    tables["variants"] = variants_table(traces, ANALYSIS)
+    published = read_published(ROOT / "workflow/report/claims.yaml")[claims]
+    judged = judge_study("mine", tables, published, kinds[claims], ANALYSIS).claims
+    assert set(judged["verdict"]) == {"not testable at this scale"}
+    assert judged["reason"].str.startswith("There is no run of").all()
+
+
+def test_named_groups_have_alarms_and_no_order(tmp_path):
+    """Which of them is the last layer nobody knows."""
+    for trace in own_runs():
+        path = logged(trace, tmp_path)
+        frame = pd.read_csv(path)
+        frame.columns = [
+            {"grad_norm_1": "grad_norm/body", "grad_norm_2": "grad_norm/head"}.get(name, name)
+            for name in frame
+        ]
+        frame.to_csv(path, index=False)
+    run = {"path": "s{seed}.csv", "task": "modular_addition", "depth": 2}
+    traces = import_all(study_of({"files": f"{tmp_path}/s*.csv", "run": run}), tmp_path)
+    tables = measure_panel(traces, ANALYSIS).tables
+    alarms = tables["alarms"]
+    gai = alarms[alarms["detector"] == "gai"]
+    assert {"combined", "body", "head"} == set(gai["layer"])
+    assert {"grad_peak_step_body", "lag_head"} <= set(tables["transitions"])
+    variants = variants_table(traces, ANALYSIS)
+    assert variants["alarms"].notna().any()
+    for name in ("last_first_lead", "first_first_lead", "tau"):
+        assert variants[name].isna().all()
+    published = read_published(ROOT / "workflow/report/claims.yaml")["GAI"]
+    judged = judge_study(
+        "mine", tables | {"variants": variants}, published, "early_warning", ANALYSIS
+    ).claims.set_index("claim")
+    assert pd.isna(judged.loc["GAI5", "measured"])

@@ -1,8 +1,7 @@
 """Logs as the tools themselves write them, read back: each with its real writer.
 
-Run by ``make test-tools``, in an environment that has the tools (docs/own_logs.md names the versions
-tried). What is logged is what :func:`foreign_logs.curves` has, but for the steps that a tool counts
-itself.
+Run by ``make test-tools``, in an environment that has the tools (docs/own_logs.md names the
+versions tried). What is logged is what :func:`foreign_logs.curves` has, where a tool takes steps.
 """
 
 import importlib.metadata
@@ -164,7 +163,9 @@ def test_hugging_face_trainer(tmp_path):
     )
 
     def accuracy(prediction):
-        return {"accuracy": float((prediction.predictions.argmax(1) == prediction.label_ids).mean())}
+        return {
+            "accuracy": float((prediction.predictions.argmax(1) == prediction.label_ids).mean())
+        }
 
     trainer = Trainer(
         Model(), arguments, train_dataset=data, eval_dataset=data, compute_metrics=accuracy

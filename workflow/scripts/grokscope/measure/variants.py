@@ -257,12 +257,25 @@ def parse_steps(text: str) -> Steps:
     return np.array(text.split(), np.int64)
 
 
+def ordered_layers(trace: Trace) -> list[str]:
+    """Layers from the first to the last, without the embeddings.
+
+    None of an imported run unless its log numbers them as ours are: which of several named groups
+    of parameters is nearest the input is not known.
+    """
+    layers = [layer for layer in trace.layers if layer != "0"]
+    if not trace.imported:
+        return layers
+    numbered = [str(number) for number in range(1, trace.spec.depth + 1)]
+    known = trace.every_step(f"grad_norm_{layer}" for layer in numbered)
+    return numbered if set(numbered) == set(layers) and len(known) == len(numbered) else []
+
+
 def variant_rows(trace: Trace, analysis: Analysis) -> Iterator[dict[str, Any]]:
     """Rows of a run: one per combination of choices and onset threshold."""
     if lacking(trace, GAI) or lacking(trace, "events"):
         return
-    layers = trace.every_step(f"grad_norm_{layer}" for layer in trace.layers if layer != "0")
-    columns = ["grad_norm", *layers]
+    columns = ["grad_norm", *(f"grad_norm_{layer}" for layer in ordered_layers(trace))]
     norms = np.stack([trace.frame[name].to_numpy(np.float64) for name in columns])
     fired = fired_choices(norms, analysis.multiverse, analysis.alarms)
     beta2 = None if isinstance(trace.spec, ImportedSpec) else trace.spec.betas[1]

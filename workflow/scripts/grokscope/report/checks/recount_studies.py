@@ -77,6 +77,10 @@ def _head(name: str) -> str:
     return "fraction" if name == "train_fraction" else name.replace("_", " ")
 
 
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else f"{value:g}"
+
+
 def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
     return {
         _head(name): words(value) if isinstance(value, str) else value
@@ -99,7 +103,7 @@ def lead_lag(tables: Tables, claims: ClaimSet | None) -> Iterator[tuple[str, Row
         rows = []
         for _, of in runs.sort_values(keys, kind="stable").iterrows():
             same = runs.loc[runs["task"] == of["task"], "max_steps"]
-            known = lags.get(of["task"], {}).get(f"{of['train_fraction']:g}")
+            known = lags.get(of["task"], {}).get(_text(of["train_fraction"]))
             rows.append({"published": known if of["max_steps"] == same.max() else None})
         yield "Transitions of each run", rows
     rows = []
@@ -114,7 +118,7 @@ def lead_lag(tables: Tables, claims: ClaimSet | None) -> Iterator[tuple[str, Row
         row = _named(names, cell) | {"seeds": len(lag), "mean lag": mean, "sd": variance**0.5}
         row |= {"smallest": min(lag), "largest": max(lag)}
         if of_seeds is not None:
-            at, task = f"{row['fraction']:g}", cell[names.index("task")]
+            at, task = _text(row["fraction"]), cell[names.index("task")]
             here = task == of_seeds["task"] and at in of_seeds["mean"]
             parts = ("mean", "sd", "min", "max")
             row["published"] = tuple(of_seeds[part][at] for part in parts) if here else None
