@@ -36,7 +36,7 @@ def indexed(study: StudySettings, folder: str | os.PathLike[str] = ".") -> list[
     Parameters
     ----------
     folder
-        Where the index is kept.
+        Where Snakemake runs: paths of logs are relative to it, and it keeps the index.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def indexed(study: StudySettings, folder: str | os.PathLike[str] = ".") -> list[
     stamp = [source.to_json(), code_hashes("grokscope/data/logs/index")]
     known = _known(path, stamp)
     entries = {}
-    for log in find_logs(f"studies.{study.name}.source.files", source.files):
+    for log in find_logs(f"studies.{study.name}.source.files", source.files, folder):
         state = log.state()
         entry = known.get(log.path)
         if entry is None or entry["state"] != state:
@@ -65,6 +65,28 @@ def indexed(study: StudySettings, folder: str | os.PathLike[str] = ".") -> list[
     plain = json.loads(json.dumps(entries))
     specs = [ImportedSpec.from_values(of) for entry in plain.values() for of in entry["specs"]]
     return distinct(study.name, specs, source)
+
+
+def known_runs(study: StudySettings, folder: str | os.PathLike[str]) -> list[ImportedSpec]:
+    """The runs that results in a folder are of, by their index; the logs need not be there.
+
+    Raises
+    ------
+    LogError
+        If there is no index of this source, and no log either.
+    """
+    source = study.source
+    assert source is not None
+    try:
+        path = Path(folder, INDEX.format(study=study.name))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["stamp"][0] == source.to_json():
+            entries = content["logs"].values()
+            specs = [ImportedSpec.from_values(of) for entry in entries for of in entry["specs"]]
+            return distinct(study.name, specs, source)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return indexed(study, folder)
 
 
 def imported(
