@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 # Jobs run the first python on the path.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all test test-fast test-slurm test-faults docs docs-links bench bench-gpu environment lint clean
+.PHONY: all test test-fast test-slurm test-tools test-faults docs docs-links bench bench-gpu environment lint clean
 
 # The target comes before the options: some of them swallow the words that follow.
 all: $(READY)
@@ -51,6 +51,17 @@ docs: $(READY)
 # Asks every other site that a page links to; needs a network.
 docs-links: $(READY)
 	$(SPHINX) -b linkcheck docs build/links
+
+# Logs of training tools, each written by the tool itself: in an environment of its own, which has
+# the newest of each beside what is pinned (half a gigabyte).
+TOOLS := tensorboard lightning transformers accelerate mlflow-skinny alembic trackio wandb
+
+test-tools: $(READY)
+	$(BIN)/python -m venv --clear $(VENV)-tools
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(VENV)-tools/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pinned.pth"
+	$(VENV)-tools/bin/python -m pip install --quiet --disable-pip-version-check $(TOOLS)
+	$(VENV)-tools/bin/python -m pytest -W default tests/tools
 
 # On an idle machine; writes benchmarks/RESULTS.md. ARGS="--quick" for a first look.
 bench: $(READY)

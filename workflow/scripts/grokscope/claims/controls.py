@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from grokscope.evaluate.statistics import p_value
-from grokscope.measure.detectors.registry import COMBINED, GAI
+from grokscope.measure.detectors.registry import GAI
 from grokscope.runs.spec import cell_columns, key_columns
 
 Array = NDArray[np.float64]
@@ -44,14 +44,17 @@ def permuted_correlation(x: Array, y: Array, resamples: int, seed: int) -> float
 def layer_alarms(alarms: pd.DataFrame, events: pd.DataFrame) -> Array:
     """Steps of the first alarm of each layer before onset, NaN without one.
 
-    Shape ``(n_events, n_layers)``, the first layer first.
+    Shape ``(n_events, n_layers)``, the first layer first. Groups of parameters that only the logs
+    of imported runs name have no such order, and are left out.
     """
     key = key_columns(events.columns)
     events = events.assign(event=np.arange(len(events)))
     fired = alarms[alarms["detector"] == GAI]
     fired = fired.merge(events[[*key, "event", "test_onset_step"]], on=key)
     before = (fired["step"] < fired["test_onset_step"]).to_numpy(bool)
-    fired = fired[before & ~fired["layer"].isin([COMBINED, "0"]).to_numpy()]
+    numbered = fired["layer"].str.isdigit() & (fired["layer"] != "0")
+    fired = fired[before & numbered.to_numpy(bool)]
+    fired = fired[(fired["layer"].astype(int) <= fired["depth"]).to_numpy(bool)]
     found = np.full((len(events), int(events["depth"].max())), np.inf)
     place = fired["event"].to_numpy(np.int64), fired["layer"].astype(int).to_numpy() - 1
     np.minimum.at(found, place, fired["step"].to_numpy(np.float64))

@@ -3,20 +3,23 @@
 Written by :mod:`grokscope.data.trace_writer`, read and verified by
 :mod:`grokscope.data.trace_reader`, a module of its own so that editing it retrains nothing.
 
-Row t describes the state after t updates. ``train_*`` and the norms are measured at every
-step; ``test_*``, ``softmax_collapse`` (share of training samples whose correct-class gradient
-is exactly zero; null in regression) and ranks at their cadence, null elsewhere. The file's
-metadata holds the run's specification and how it was made (:class:`TraceInfo`).
+Of our own trainings row t describes the state after t updates. ``train_*`` and the norms are
+measured at every step; ``test_*``, ``softmax_collapse`` (share of training samples whose
+correct-class gradient is exactly zero; null in regression) and ranks at their cadence, null
+elsewhere. A trace that was imported from a log has a row per step of the log and the columns that
+the log has. The file's metadata holds the run's specification and how it was made
+(:class:`TraceInfo`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from grokscope.runs.imported import AnySpec, ImportedSpec
 from grokscope.runs.spec import RunKey, RunSpec
 
 if TYPE_CHECKING:
@@ -38,7 +41,8 @@ class TraceInfo:
     Attributes
     ----------
     stopped : str
-        ``completed`` (all updates made), ``early_stop`` or ``diverged``.
+        ``completed`` (all updates made), ``early_stop``, ``diverged`` or, of an imported run,
+        ``ended``: why its log ends is not known.
     diverged_step : int or None
         First step with a non-finite value; the rows end before it.
     n_train, n_test, n_parameters : int
@@ -48,17 +52,19 @@ class TraceInfo:
         device, processor and set of versions have the same numbers.
     resumed_at : sequence of int
         Steps at which a stopped training was resumed.
+
+    Of an imported run sizes, device, processor, threads and seconds are None.
     """
 
     stopped: str
     diverged_step: int | None
-    n_train: int
-    n_test: int
-    n_parameters: int
-    device: str
-    processor: str
-    threads: int
-    seconds: float
+    n_train: int | None
+    n_test: int | None
+    n_parameters: int | None
+    device: str | None
+    processor: str | None
+    threads: int | None
+    seconds: float | None
     versions: Mapping[str, str]
     resumed_at: Sequence[int] = ()
     schema_version: int = SCHEMA_VERSION
@@ -77,9 +83,12 @@ class Trace:
     frame
         One row per step, shape ``(steps + 1, n_columns)``; row t describes the state after t
         updates. Null where a column was not measured.
+
+    The frame of an imported run has a row for each step from 0 to the last, null where nothing
+    was logged, so that a step is its row in all traces.
     """
 
-    spec: RunSpec
+    spec: AnySpec
     info: TraceInfo
     frame: pd.DataFrame
 
@@ -89,9 +98,32 @@ class Trace:
         return self.spec.key
 
     @property
-    def layers(self) -> list[int]:
-        """Layer numbers of the gradient norms; 0 is the pair of embeddings."""
-        return gradient_layers(self.spec)
+    def imported(self) -> bool:
+        """Whether it was read from a log."""
+        return isinstance(self.spec, ImportedSpec)
+
+    @property
+    def layers(self) -> list[str]:
+        """Layers with a gradient norm: numbers, 0 the pair of embeddings; or names of groups."""
+        if isinstance(self.spec, ImportedSpec):
+            return self.spec.groups
+        return list(map(str, gradient_layers(self.spec)))
+
+    @property
+    def weight_layers(self) -> list[str]:
+        """Layers with a weight norm; ``combined`` where a log has that of all weights alone."""
+        if not isinstance(self.spec, ImportedSpec):
+            return self.layers
+        names = [column.name for column in self.spec.columns]
+        groups = [n.removeprefix("weight_norm_") for n in names if n.startswith("weight_norm_")]
+        return groups or ["combined"] * ("weight_norm" in names)
+
+    def every_step(self, names: Iterable[str]) -> list[str]:
+        """Those of some columns that are known at every step."""
+        if not isinstance(self.spec, ImportedSpec):
+            return list(names)
+        columns = {column.name: column.every for column in self.spec.columns}
+        return [name for name in names if columns.get(name) == 1]
 
     def evaluated(self) -> pd.DataFrame:
         """Rows at which the test set was evaluated.
@@ -109,8 +141,10 @@ def gradient_layers(spec: RunSpec) -> list[int]:
     return list(range(0 if spec.encoding == "embedding" else 1, spec.depth + 1))
 
 
-def trace_schema(spec: RunSpec) -> pa.Schema:
+def trace_schema(spec: AnySpec) -> pa.Schema:
     """Columns of the run's trace, in order; no others are allowed."""
+    if isinstance(spec, ImportedSpec):
+        return _schema([column.name for column in spec.columns])
     layers = gradient_layers(spec)
     names = ["train_loss", "test_loss", "train_metric", "test_metric", "softmax_collapse"]
     names.append("grad_norm")
@@ -121,6 +155,10 @@ def trace_schema(spec: RunSpec) -> pa.Schema:
         for layer in range(1, spec.depth + 1)
         for measure in RANK_MEASURES
     ]
+    return _schema(names)
+
+
+def _schema(names: Sequence[str]) -> pa.Schema:
     # The seed is a column because it is a file name, not a folder, in the tree of traces.
     return pa.schema(
         [("step", pa.int32()), ("seed", pa.int64())] + [(name, pa.float32()) for name in names]

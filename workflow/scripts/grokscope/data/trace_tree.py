@@ -21,9 +21,11 @@ import pyarrow as pa
 
 from grokscope.core.errors import UserError
 from grokscope.core.formatting import count
+from grokscope.data.logs.index import known_runs
 from grokscope.data.tables import key_frame
 from grokscope.data.trace import trace_schema
 from grokscope.data.trace_reader import check_trace
+from grokscope.runs.imported import AnySpec, ImportedSpec
 from grokscope.runs.paths import CONFIGURATION, PANEL_FOLDER
 from grokscope.runs.plan import Plan
 from grokscope.runs.reading import read_config
@@ -60,7 +62,10 @@ def plan_of(
             "all); or name the configuration's file (config=...)"
         )
     # Where runs are kept does not matter here, and may be on another machine.
-    return Plan({**read_config(path), "store": None, "runs_per_job": None})
+    return Plan(
+        {**read_config(path), "store": None, "runs_per_job": None},
+        lambda study: known_runs(study, folder),
+    )
 
 
 def read_runs(
@@ -142,7 +147,7 @@ def read_runs(
     return frame.join(whole.select(wanted).to_pandas())
 
 
-def _names(specs: Sequence[RunSpec], columns: Sequence[str] | None) -> list[str]:
+def _names(specs: Sequence[AnySpec], columns: Sequence[str] | None) -> list[str]:
     """Columns to read, in the order of the deepest run's.
 
     Raises
@@ -151,9 +156,16 @@ def _names(specs: Sequence[RunSpec], columns: Sequence[str] | None) -> list[str]
         If no run has a column that was asked for.
     """
     there = {name for spec in specs for name in trace_schema(spec).names} - {"seed"}
-    deepest = max(spec.depth for spec in specs)
-    order = trace_schema(replace(specs[0], depth=deepest, encoding="embedding")).names
-    names = [name for name in order if name in there]
+    trained = [spec for spec in specs if isinstance(spec, RunSpec)]
+    order: list[str] = []
+    if trained:
+        deepest = max(spec.depth for spec in trained)
+        order = trace_schema(replace(trained[0], depth=deepest, encoding="embedding")).names
+    # Of logs each has columns of its own.
+    logged = [
+        name for of in specs if isinstance(of, ImportedSpec) for name in trace_schema(of).names
+    ]
+    names = [name for name in dict.fromkeys([*order, *logged]) if name in there]
     if columns is None:
         return names
     if unknown := [name for name in columns if name not in there]:

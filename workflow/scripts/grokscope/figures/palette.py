@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from grokscope.runs.tasks import TASKS
 
@@ -146,6 +146,23 @@ def colour(group: str, key: object) -> str:
     )
 
 
+def layer_colours(layers: Iterable[str]) -> dict[str, str]:
+    """Colours of layers; of as many groups of parameters, which logs name, as there are shades.
+
+    A group that is not in the result has none left, and is not to be drawn.
+    """
+    own = PALETTE["layer"]
+    names = list(dict.fromkeys(layers))
+    groups = [name for name in names if name not in own]
+    shades = dict.fromkeys([*(of for name, of in own.items() if name not in names), *RESERVE])
+    free = [shade for shade in shades if shade not in {own[n] for n in names if n in own}]
+    found = {name: own[name] for name in names if name in own}
+    return found | dict(zip(groups, (s for s in free if s != own["combined"]), strict=False))
+
+
 def layer_words(layer: object) -> str:
     """Name of a layer in a legend."""
-    return "embeddings" if str(layer) == "0" else f"layer {layer}"
+    name = str(layer)
+    if name in ("0", "combined"):
+        return {"0": "embeddings", "combined": "all layers combined"}[name]
+    return f"layer {name}" if name.isdigit() else name

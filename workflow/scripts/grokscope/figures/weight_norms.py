@@ -5,7 +5,7 @@ Input: traces.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,22 +13,24 @@ from matplotlib.figure import Figure
 from grokscope.core.formatting import count
 from grokscope.data.trace import Trace
 from grokscope.figures import style
-from grokscope.figures.palette import colour, layer_words
+from grokscope.figures.palette import layer_colours, layer_words
 from grokscope.figures.parts.run_grid import GRID_POINTS, grid_figure, run_grid
 from grokscope.figures.selection import decimate
 
 
-def weight_panel(axes: Axes, traces: Sequence[Trace]) -> set[int]:
-    """Weight norms of some runs, colour by layer; returns the layers drawn."""
-    layers: set[int] = set()
+def weight_panel(
+    axes: Axes, traces: Sequence[Trace], colours: Mapping[str, str]
+) -> dict[str, None]:
+    """Weight norms of some runs, colour by layer; returns the layers drawn, in order."""
+    layers: dict[str, None] = {}
     for trace in traces:
         steps = trace.frame["step"].to_numpy()
-        for layer in trace.layers:
-            norms = trace.frame[f"weight_norm_{layer}"].to_numpy()
-            x, y = decimate(steps, norms, GRID_POINTS)
-            if len(x):
-                axes.plot(x, y, color=colour("layer", layer), linewidth=1.1, **style.points(x))
-                layers.add(layer)
+        for layer in trace.weight_layers:
+            column = "weight_norm" if layer == "combined" else f"weight_norm_{layer}"
+            x, y = decimate(steps, trace.frame[column].to_numpy(), GRID_POINTS)
+            if len(x) and layer in colours:
+                axes.plot(x, y, color=colours[layer], linewidth=1.1, **style.points(x))
+                layers[layer] = None
     if not layers:
         style.say(axes, "no weight norm was recorded")
         return layers
@@ -49,7 +51,8 @@ def weight_norms(traces: Sequence[Trace]) -> Figure:
         return style.empty_figure(title, "no run in this study")
     grid = run_grid(traces)
     figure, panels = grid_figure(grid, title, 2.3, 1.9, sharey="row")
-    layers: set[int] = set()
+    layers: dict[str, None] = {}
+    colours = layer_colours(layer for trace in traces for layer in trace.weight_layers)
     for i, row in enumerate(grid.rows):
         for j, column in enumerate(grid.columns):
             axes = panels[i, j]
@@ -57,11 +60,13 @@ def weight_norms(traces: Sequence[Trace]) -> Figure:
             if not runs:
                 style.say(axes, "not in the grid")
                 continue
-            drawn = weight_panel(axes, runs)
+            drawn = weight_panel(axes, runs, colours)
             layers |= drawn
             if drawn:
                 style.step_axis(axes, grid.longest(row), label=i == len(panels) - 1, ticks=3)
         panels[i, 0].set_ylabel(f"{grid.row_words(row)}\n{style.WEIGHT_LABEL}")
-    handles = [style.line_entry(layer_words(n), colour("layer", n)) for n in sorted(layers)]
+    # Numbers in order, names of groups as the logs have them.
+    shown = sorted(layers, key=lambda name: int(name) if name.isdigit() else 0)
+    handles = [style.line_entry(layer_words(name), colours[name]) for name in shown]
     style.legend_below(figure, handles, grid.note)
     return figure

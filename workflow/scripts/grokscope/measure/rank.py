@@ -74,7 +74,7 @@ def rank_run(trace: Trace, onset: int | None) -> RankRun:
     onset
         Onset of generalisation (step), None if it was not reached.
     """
-    depth = trace.spec.depth
+    depth = 0 if trace.imported else trace.spec.depth
     series = {
         (layer, measure): RankSeries.of_layer(trace, layer, measure)
         for layer in range(1, depth + 1)

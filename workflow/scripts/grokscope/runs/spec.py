@@ -24,12 +24,16 @@ VARIABLE = (
     "learning_rate",
     "betas",
 )
+# What else may tell imported runs apart; no grid can vary it.
+LABELS = ("optimizer", "init_scale", "second_learning_rate", "condition")
+# Key columns that only some studies have, in the order of paths and tables.
+SETTINGS = (*VARIABLE, *LABELS)
 
 
 def key_columns(columns: Iterable[str]) -> list[str]:
     """Names of the key columns among those of a table of runs: the fixed and the varied ones."""
     present = set(columns)
-    varied = [name for name in VARIABLE if name in present]
+    varied = [name for name in SETTINGS if name in present]
     return [*KEY_COLUMNS[:-1], *varied, KEY_COLUMNS[-1]]
 
 
@@ -60,7 +64,9 @@ class RunKey(NamedTuple):
     """The identity of a run.
 
     Decimals are canonical strings. ``settings`` are the name and value, as text, of each further
-    setting that the study's grids vary; "none" where the run's task does not use it.
+    setting that the study's grids vary; "none" where the run's task does not use it. Of a run
+    imported from a log, what the log does not tell is "none", too; its depth then is 0, since a
+    panel has one.
     """
 
     study: str
@@ -68,7 +74,7 @@ class RunKey(NamedTuple):
     depth: int
     train_fraction: str
     weight_decay: str
-    width: int
+    width: int | None
     seed: int
     settings: tuple[tuple[str, str], ...] = ()
 
@@ -79,7 +85,7 @@ class RunKey(NamedTuple):
     @property
     def parameters(self) -> dict[str, str]:
         """Everything that distinguishes the runs of a study, as text, in path order."""
-        fixed = {name: str(getattr(self, name)) for name in KEY_COLUMNS[1:-1]}
+        fixed = {name: _as_text(getattr(self, name)) for name in KEY_COLUMNS[1:-1]}
         return fixed | dict(self.settings) | {"seed": str(self.seed)}
 
     @property
@@ -96,10 +102,10 @@ class RunKey(NamedTuple):
     def row(self) -> dict[str, Any]:
         """Values of the key columns in tables: decimals as numbers, None for "none"."""
         values: dict[str, Any] = {name: getattr(self, name) for name in KEY_COLUMNS[:-1]}
-        values["train_fraction"] = float(self.train_fraction)
-        values["weight_decay"] = float(self.weight_decay)
+        for name in ("train_fraction", "weight_decay"):
+            values[name] = None if values[name] == UNKNOWN else float(values[name])
         for name, text in self.settings:
-            values[name] = None if text == _UNUSED else _FROM_TEXT.get(name, int)(text)
+            values[name] = None if text == UNKNOWN else _FROM_TEXT.get(name, int)(text)
         return values | {"seed": self.seed}
 
     def __str__(self) -> str:
@@ -112,19 +118,24 @@ class RunKey(NamedTuple):
 
 
 TRACES = "results/traces"
-_UNUSED = "none"
+# A setting that the task does not use, or that the log of an imported run does not tell.
+UNKNOWN = "none"
 # How a setting's text becomes a value of its key column; whole numbers unless named.
 _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "encoding": str,
     "learning_rate": float,
     "betas": str,
+    "optimizer": str,
+    "init_scale": float,
+    "second_learning_rate": float,
+    "condition": str,
 }
 
 
 def _as_text(value: Any) -> str:
     """A varied setting in a path: "none", "0.001", "0.9,0.98", "97"."""
     if value is None:
-        return _UNUSED
+        return UNKNOWN
     if isinstance(value, tuple):
         return ",".join(map(_as_text, value))
     return decimal_string(value) if isinstance(value, float) else str(value)
