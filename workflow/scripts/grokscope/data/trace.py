@@ -94,7 +94,7 @@ class Trace:
         return gradient_layers(self.spec)
 
     def evaluated(self) -> pd.DataFrame:
-        """Rows at which the test set was evaluated.
+        """Take the rows at which the test set was evaluated.
 
         Returns
         -------
