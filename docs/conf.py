@@ -60,6 +60,8 @@ myst_heading_anchors = 4
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
+# By their names, not by what they stand for.
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "npt.ArrayLike")}
 napoleon_google_docstring = False
 
 html_theme = "furo"
