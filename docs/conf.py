@@ -46,7 +46,15 @@ version = release = grokscope.__version__
 # No year: the pages of a commit have the same bytes whenever they are made.
 project_copyright = "the Grokscope authors; MIT licence"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+# githubpages: a file that has GitHub serve folders whose names begin with _ as well.
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.githubpages",
+    "sphinx.ext.napoleon",
+]
+# The navigation names pages that are still being written (docs/index.md).
+suppress_warnings = ["toc.empty_glob"]
 # A reference to what Grokscope does not have is an error. Names of other libraries are not looked
 # up: the site is built without a network.
 nitpicky = True
