@@ -53,8 +53,6 @@ extensions = [
     "sphinx.ext.githubpages",
     "sphinx.ext.napoleon",
 ]
-# The navigation names pages that are still being written (docs/index.md).
-suppress_warnings = ["toc.empty_glob"]
 # A reference to what Grokscope does not have is an error. Names of other libraries are not looked
 # up: the site is built without a network.
 nitpicky = True
