@@ -43,7 +43,7 @@ test-slurm: $(READY)
 	$(BIN)/python -m pytest tests/slurm
 
 # The documentation, for any static host or to be opened from the disk; a warning is an error.
-SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet
+SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees
 
 docs: $(READY)
 	$(SPHINX) -b html docs build/site

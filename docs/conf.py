@@ -20,6 +20,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
+from sphinx.transforms import SphinxTransform
 from sphinx.writers.html5 import HTML5Translator
 
 DOCS = Path(__file__).resolve().parent
@@ -45,7 +46,13 @@ version = release = grokscope.__version__
 # No year: the pages of a commit have the same bytes whenever they are made.
 project_copyright = "the Grokscope authors; MIT licence"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+# githubpages: a file that has GitHub serve folders whose names begin with _ as well.
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.githubpages",
+    "sphinx.ext.napoleon",
+]
 # A reference to what Grokscope does not have is an error. Names of other libraries are not looked
 # up: the site is built without a network.
 nitpicky = True
@@ -59,6 +66,8 @@ myst_heading_anchors = 4
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
+# By their names, not by what they stand for.
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "npt.ArrayLike")}
 napoleon_google_docstring = False
 
 html_theme = "furo"
@@ -116,6 +125,24 @@ def include_read(app: Sphinx, path: Path, name: str, content: list[str]) -> None
     content[0] = links(content[0], DOCS / path, Path(app.env.doc2path(name)))
 
 
+class CodeLinks(SphinxTransform):
+    """Make a name of the library that stands in a text as code a link to its description."""
+
+    default_priority = 5  # Before references are resolved.
+
+    def apply(self, **kwargs: object) -> None:
+        """Wrap every such name in a reference."""
+        for node in list(self.document.findall(nodes.literal)):
+            name = node.astext()
+            inside = isinstance(node.parent, pending_xref | nodes.reference)
+            if not inside and re.fullmatch(r"grokscope(\.\w+)+", name):
+                link = pending_xref(
+                    "", refdomain="py", reftype="obj", reftarget=name, refwarn=False
+                )
+                node.replace_self(link)
+                link += node
+
+
 def off_site(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element
 ) -> nodes.Element | None:
@@ -139,6 +166,7 @@ def formula(translator: HTML5Translator, node: nodes.math | nodes.math_block) ->
 
 def setup(app: Sphinx) -> None:
     """Register what this file adds to Sphinx."""
+    app.add_transform(CodeLinks)
     app.connect("source-read", page_read)
     app.connect("include-read", include_read)
     app.connect("missing-reference", off_site)

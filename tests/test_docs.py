@@ -141,7 +141,8 @@ def site(tmp_path_factory):
     """The pages, as ``make docs`` makes them."""
     recipe = re.search(r"^SPHINX := \$\(BIN\)/(.*)$", (ROOT / "Makefile").read_text(), re.M)
     folder = tmp_path_factory.mktemp("site")
-    result = run_tool([*recipe[1].split(), "-b", "html", "docs", str(folder)])
+    call = recipe[1].replace("build/doctrees", str(folder.with_name("doctrees"))).split()
+    result = run_tool([*call, "-b", "html", "docs", str(folder)])
     assert result.returncode == 0, result.stdout + result.stderr
     return folder
 

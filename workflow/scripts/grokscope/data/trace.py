@@ -126,7 +126,7 @@ class Trace:
         return [name for name in names if columns.get(name) == 1]
 
     def evaluated(self) -> pd.DataFrame:
-        """Rows at which the test set was evaluated.
+        """Take the rows at which the test set was evaluated.
 
         Returns
         -------
