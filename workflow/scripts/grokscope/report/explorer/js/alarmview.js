@@ -201,6 +201,13 @@ export function showAlarms(root, study, header) {
     made.extend = (Bokeh) => {
       made.line = new Bokeh.Span({ location: setting.level, dimension: "height", line_color: COLOURS[3], line_width: 3, editable: true });
       made.figure.add_layout(made.line);
+      // Thresholds are equally far apart on the axis, whatever their values.
+      const most = model.thresholds.length - 1;
+      const ticks = [...new Set(Array.from({ length: 9 }, (_, i) => Math.round((i * most) / 8)))];
+      made.figure.xaxes[0].ticker = new Bokeh.FixedTicker({ ticks });
+      made.figure.xaxes[0].major_label_overrides = new Map(
+        ticks.map((level) => [level, String(Number(model.thresholds[level].toPrecision(3)))])
+      );
     };
     plot = made;
     plot.level = (level) => made.line && (made.line.location = level);
