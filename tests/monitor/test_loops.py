@@ -412,6 +412,41 @@ def test_the_device_path_measures_the_same(path, monkeypatch):
     assert_rows(rows_of(path)[0], expected.frame)
 
 
+def test_a_device_whose_norms_are_wrong_is_refused(path, monkeypatch):
+    """On a CPU torch's own sum of 10 million squares is."""
+    from grokscope.monitor import readings
+    from grokscope.monitor.norms import DeviceNorms
+
+    monkeypatch.setattr(readings, "make_norms", DeviceNorms)
+    model = nn.Linear(4000, 2500, bias=False)
+    with torch.no_grad():
+        model.weight.normal_()
+    optimizer = SGD(model.parameters())
+    monitor = GradientMonitor(model, optimizer, path)
+    monitor.attach()
+    model.weight.grad = torch.ones_like(model.weight)
+    optimizer.step()
+    with pytest.raises(UserError, match="device cpu: its norms differ from float64"):
+        monitor.close()
+
+
+# Of torch itself, while it traces its own optimiser.
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_compiled_step(path):
+    model = model_of()
+    optimizer = SGD(model.parameters())
+    expected = Expected(layers(model))
+    step = torch.compile(lambda: optimizer.step(), backend="eager")
+    with GradientMonitor(model, optimizer, path):
+        for inputs, targets in batches(4):
+            loss_of(model(inputs), targets).backward()
+            expected.before()
+            step()
+            optimizer.zero_grad()
+    expected.before(gradients=False)
+    assert_rows(rows_of(path)[0], expected.frame)
+
+
 def test_training_is_not_changed(path):
     """The same parameters to the last bit, watched or not."""
     watched, plain = model_of(), model_of()

@@ -208,18 +208,42 @@ class HostNorms(Norms):
 
 
 class DeviceNorms(Norms):
-    """Norms on an accelerator: a few launches per step, and no waiting for their results."""
+    """Norms on an accelerator: a few launches per step, and no waiting for their results.
+
+    The first reading is measured once more, in float64 and by plain sums: the program was tested
+    on a CPU, and what a device makes of it is compared there.
+    """
 
     def __init__(self, watched: Watched) -> None:
         super().__init__(watched)
         self.item_group = np.array(self.groups, np.int64)
         self._before: list[Tensor] = []
+        self._exact: tuple[Tensor, Tensor] | None = None
 
     def _norms(self, tensors: list[Tensor]) -> Tensor:
         # Half precision must not add up squares in itself; float64 stays what it is.
         halves = any(tensor.dtype in (torch.bfloat16, torch.float16) for tensor in tensors)
         dtype = torch.float32 if halves else None
         return torch.stack(torch._foreach_norm(tensors, 2, dtype=dtype))
+
+    def _compare(self) -> None:
+        """Compare the first reading, when it is on the host.
+
+        Raises
+        ------
+        UserError
+            If it differs from float64 by more than 1e-5.
+        """
+        if self._exact is None:
+            return
+        found, exact = (norms.double().cpu().numpy() for norms in self._exact)
+        self._exact = None
+        if not np.allclose(found, exact, rtol=1e-5, atol=1e-30, equal_nan=True):
+            kind = self.parameters[0].device
+            raise UserError(
+                f"GradientMonitor does not support the device {kind}: its norms differ from "
+                "float64 by more than 1e-5"
+            )
 
     def nothing(self) -> Tensor:
         return local(self.parameters[0]).new_zeros(len(self.item_group))
@@ -235,6 +259,8 @@ class DeviceNorms(Norms):
         weights = [local(parameter) for parameter in self.parameters]
         if not self._before:
             self._before = [weight.clone() for weight in weights]
+            exact = [weight.double().square().sum().sqrt() for weight in weights]
+            self._exact = self._norms(weights), torch.stack(exact)
         torch._foreach_sub_(self._before, weights)
         changes = self._norms(self._before)
         torch._foreach_copy_(self._before, weights)
@@ -242,7 +268,13 @@ class DeviceNorms(Norms):
 
     def on_host(self, readings: Sequence[Any]) -> Callable[[], NDArray[np.float64]]:
         found = torch.stack(list(readings)) if readings else torch.empty(0, len(self.item_group))
-        return moving(found, lambda norms: norms.astype(np.float64) ** 2)
+        arrived = moving(found, lambda norms: norms.astype(np.float64) ** 2)
+
+        def compared() -> NDArray[np.float64]:
+            self._compare()
+            return arrived()
+
+        return compared
 
 
 def moving(

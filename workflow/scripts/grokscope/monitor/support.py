@@ -61,6 +61,8 @@ def check_parameters(parameters: Sequence[Tensor]) -> None:
         if parameter.layout != torch.strided:
             raise _refuse(f"parameters of layout {parameter.layout}", "tested is torch.strided")
         if isinstance(parameter, DTensor):
+            if parameter.device.type != "cpu":
+                raise _refuse("fully_shard on accelerators", "it is tested on CPUs alone")
             mesh = parameter.device_mesh
             if mesh.ndim != 1 or not all(place.is_shard() for place in parameter.placements):
                 raise _refuse(
