@@ -8,6 +8,7 @@ without.
 ``train_run``             train one run
 ``read_runs``             read and verify the traces of all runs, as one table
 ``read_trace``            read and verify the trace of a run
+``import_logs``           anyone's training logs as traces
 ``find_onset``            step from which a metric stays at or above a threshold
 ``score_detectors``       score every detector on a trace
 ``find_alarms``           steps at which scores alarm
@@ -26,13 +27,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from grokscope.data.logs.index import traces_of
 from grokscope.data.trace import Trace, trace_schema
 from grokscope.data.trace_reader import read_trace
 from grokscope.data.trace_tree import read_runs
 from grokscope.data.trace_writer import write_trace
 from grokscope.evaluate.alarms import evaluate_alarms
 from grokscope.measure.alarms import alarm_steps as find_alarms
-from grokscope.measure.detectors.registry import DETECTORS
+from grokscope.measure.detectors.scores import run_signals
 from grokscope.measure.onsets import sustained_onset as find_onset
 from grokscope.runs.config import check_config, default_analysis
 from grokscope.runs.grid import expand_study
@@ -53,6 +55,7 @@ __all__ = [
     "evaluate_alarms",
     "find_alarms",
     "find_onset",
+    "import_logs",
     "read_runs",
     "read_trace",
     "run_spec",
@@ -179,8 +182,38 @@ def train_run(
     return Trace(spec, result.info, frame)
 
 
+def import_logs(*files: str, **source: Any) -> list[Trace]:
+    """Anyone's training logs as traces; needs neither torch nor Snakemake.
+
+    Parameters
+    ----------
+    files
+        Patterns of paths, such as ``logs/**/metrics.csv``.
+    source
+        Any other key of a study's ``source`` in ``config.schema.yaml``: ``format``, ``columns``,
+        ``run``, ``where``, ``row``, ``overlap``.
+
+    Returns
+    -------
+    list of Trace
+        One per run. The ``frame`` of each has a row per step from 0 to the log's last, shape
+        ``(last_step + 1, n_columns)``, null where nothing was logged.
+
+    Raises
+    ------
+    UserError
+        Saying what is wrong with a log, and what would be right.
+
+    Examples
+    --------
+    >>> (trace,) = import_logs("run.csv", columns={"test_metric": "acc"})  # doctest: +SKIP
+    """
+    study = {"kind": "phase_diagram", "source": {"files": list(files), **source}}
+    return traces_of(check_config({"studies": {"own_logs": study}}).studies["own_logs"])
+
+
 def score_detectors(trace: Trace, analysis: Analysis | None = None) -> pd.DataFrame:
-    """Score of every registered detector at every step of a run.
+    """Score of every registered detector at every step of a run that it can be had of.
 
     Parameters
     ----------
@@ -204,8 +237,8 @@ def score_detectors(trace: Trace, analysis: Analysis | None = None) -> pd.DataFr
     analysis = analysis or default_analysis()
     columns = {
         (name, layer): scores
-        for name, detector in DETECTORS.items()
-        for layer, scores in detector.signal(trace, analysis).items()
+        for name, signals in run_signals(trace, analysis).items()
+        for layer, scores in signals.items()
     }
     frame = pd.DataFrame(columns, index=pd.Index(trace.frame["step"], name="step"))
     frame.columns = frame.columns.set_names(["detector", "layer"])
