@@ -224,7 +224,7 @@ def _causes(tables: Tables, analysis: Analysis) -> Iterator[dict[str, Any]]:
 
 
 def _areas(chance: pd.DataFrame) -> pd.DataFrame:
-    """Areas of combined signals, all tasks and depths pooled, a row a null model."""
+    """Areas of combined signals, all tasks and depths pooled, one row per null model."""
     pooled = chance["task"].isna() & chance["depth"].isna() & (chance["layer"] == "combined")
     return chance[pooled & (chance["score"] == "auc") & chance["p"].notna()]
 
@@ -241,7 +241,7 @@ def _ranking(chance: pd.DataFrame) -> list[tuple[str, float]]:
 def answer(chance: pd.DataFrame, alpha: float) -> list[float]:
     """How many detectors are ranked; the area of the first; place and area of GAI, if another.
 
-    No number where even a perfect detector could beat all four null models for none of them.
+    None where, of no ranked detector, a perfect one could beat all four null models.
     """
     ranked = [of for of in _ranking(chance) if of[0] in DETECTORS]
     beatable = _areas(chance)
