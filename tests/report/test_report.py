@@ -279,6 +279,9 @@ def test_a_detector_that_beats_all_null_models_is_said_to_know() -> None:
     assert answer([clock], 0.05).startswith("No: "), "one null model is not beaten"
     unknown = replace(known, p={model: known.p[model] for model in list(NULLS)[:3]})
     assert answer([unknown], 0.05).startswith("Not testable: "), "one null model is unknown"
+    # It is one of the family all the same: 0.03 twice is not below 0.05.
+    pair = [rank("cusum", 0.03, 0.9), replace(unknown, detector="gai")]
+    assert answer(pair, 0.05).startswith("No: of 2 ")
     test_data = rank("test_accuracy", 0.001, 0.99, uses_test_data=True)
     assert answer([test_data, rank("gai", 0.5, 0.5)], 0.05).startswith("No: of 1 ")
     assert "No held-out run" in answer([test_data], 0.05)

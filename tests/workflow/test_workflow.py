@@ -41,8 +41,11 @@ def planned(folder: Path, *arguments: str, config=OF_TINY, targets=("all",)) -> 
     """
     result = run_tool(["snakemake", *targets, "--dry-run", *arguments, *config], folder)
     assert result.returncode == 0, result.stdout + result.stderr
-    table = re.findall(r"^ (\w[\w ]*?) +(\d+) *$", result.stdout + result.stderr, re.M)
+    said = result.stdout + result.stderr
+    table = re.findall(r"^ (\w[\w ]*?) +(\d+) *$", said, re.M)
     jobs = Counter({name.replace(" ", "_"): int(number) for name, number in table})
+    # A table that is not found is no plan of nothing.
+    assert ("total" in jobs) != ("Nothing to be done" in said), said
     assert jobs.pop("total", 0) == jobs.total()
     jobs.pop("all", None)
     return jobs
