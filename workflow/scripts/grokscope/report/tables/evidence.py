@@ -113,7 +113,7 @@ def depth_table(
                 *(cell(name) for name in ("n_runs", "n_events", "n_judged", "n_hits")),
                 _scored(cell, "precision"),
                 *p_cells(nulls),
-                knows(p_values(nulls), settings.alpha),
+                knows(p_values(nulls, settings.alpha), settings.alpha),
                 _scored(cell, "recall"),
             ]
         )
@@ -220,7 +220,7 @@ def evidence(results: Mapping[str, pd.DataFrame], analysis: Analysis) -> tuple[s
     """
     evaluation, chance = results["evaluation"], results["chance"]
     window = analysis.evaluation.lead_window
-    ranks = rank_detectors(chance)
+    ranks = rank_detectors(chance, analysis.evaluation.alpha)
     causes = cause_table(results["alarms"], results["transitions"], analysis)
     found = [
         *ranking_tables(ranks, evaluation, analysis.evaluation),
