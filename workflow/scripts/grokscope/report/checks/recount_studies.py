@@ -223,20 +223,31 @@ def _causes(tables: Tables, analysis: Analysis) -> Iterator[dict[str, Any]]:
         }
 
 
+def _areas(chance: pd.DataFrame) -> pd.DataFrame:
+    """Areas of combined signals, all tasks and depths pooled, a row a null model."""
+    pooled = chance["task"].isna() & chance["depth"].isna() & (chance["layer"] == "combined")
+    return chance[pooled & (chance["score"] == "auc") & chance["p"].notna()]
+
+
 def _ranking(chance: pd.DataFrame) -> list[tuple[str, float]]:
     """Detectors that see no test data, and references, by falling area under the curve."""
-    pooled = chance["task"].isna() & chance["depth"].isna() & (chance["layer"] == "combined")
-    rows = chance[pooled & (chance["score"] == "auc") & chance["p"].notna()]
+    rows = _areas(chance)
     areas = dict(zip(rows["detector"], rows["observed"], strict=True))
     seen = {name for name, of in DETECTORS.items() if of.uses_test_data}
     ranked = [(name, float(area)) for name, area in areas.items() if name not in seen]
     return sorted(ranked, key=lambda of: (-of[1], of[0]))
 
 
-def answer(chance: pd.DataFrame) -> list[float]:
-    """How many detectors are ranked; the area of the first; place and area of GAI, if another."""
+def answer(chance: pd.DataFrame, alpha: float) -> list[float]:
+    """How many detectors are ranked; the area of the first; place and area of GAI, if another.
+
+    No number where even a perfect detector could beat all four null models for none of them.
+    """
     ranked = [of for of in _ranking(chance) if of[0] in DETECTORS]
-    if not ranked:
+    beatable = _areas(chance)
+    beatable = beatable[(beatable["p_best"] < alpha).fillna(False)]
+    models = Counter(beatable["detector"])
+    if not any(models[name] == 4 for name, _ in ranked):
         return []
     numbers: list[float] = [len(ranked), ranked[0][1]]
     for place, (name, area) in enumerate(ranked, 1):
