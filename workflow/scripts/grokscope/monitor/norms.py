@@ -116,8 +116,9 @@ class HostNorms(Norms):
                 self._place(place, sizes[place])
             self._place(None, -total % ROW)
         self.item_group = np.array(rows, np.int64)
-        self._before = np.zeros(len(rows) * ROW, self._dtype)
-        self._now = np.empty(min(len(self._before), SEGMENT), self._dtype)
+        # Now and before take turns: what was now is before, and is not copied.
+        self._now, self._before = np.zeros((2, len(rows) * ROW), self._dtype)
+        self._scratch = np.empty(min(len(self._now), SEGMENT), self._dtype)
         self._seen = False
         self._flat: list[NDArray[Any]] = []
         self._addresses: list[int] | None = None
@@ -141,17 +142,19 @@ class HostNorms(Norms):
 
     def _numbers(self, tensor: Tensor) -> NDArray[Any]:
         """The numbers of a tensor, in any order, without a copy where there can be one."""
-        here = local(tensor)
+        here = local(tensor) if tensor.requires_grad or isinstance(tensor, DTensor) else tensor
         if here.dtype in (torch.bfloat16, torch.float16):
             here = here.float()
         return here.numpy().ravel(order="K")
 
-    def _gather(self, pieces: Sequence[Any], flat: Sequence[NDArray[Any]], size: int) -> Any:
+    def _gather(
+        self, pieces: Sequence[Any], flat: Sequence[NDArray[Any]], out: NDArray[Any]
+    ) -> NDArray[Any]:
         parts = [
             piece if isinstance(piece, np.ndarray) else flat[piece[0]][piece[1]]
             for piece in pieces
         ]
-        return np.concatenate(parts, out=self._now[:size])
+        return np.concatenate(parts, out=out)
 
     def nothing(self) -> NDArray[np.float64]:
         return np.zeros(len(self.item_group))
@@ -165,9 +168,9 @@ class HostNorms(Norms):
         ]
         squares = []
         for pieces, start, stop in self._segments:
-            rows = self._gather(pieces, flat, stop - start).reshape(-1, ROW)
+            rows = self._gather(pieces, flat, self._scratch[: stop - start]).reshape(-1, ROW)
             squares.append(np.vecdot(rows, rows))
-        return np.concatenate(squares)
+        return _joined(squares)
 
     def _weights(self) -> list[NDArray[Any]]:
         """The numbers of the parameters; views are kept while the parameters stay in place."""
@@ -190,21 +193,25 @@ class HostNorms(Norms):
         weights: list[NDArray[Any]] = []
         changes: list[NDArray[Any]] = []
         for pieces, start, stop in self._segments:
-            now = self._gather(pieces, flat, stop - start)
-            before = self._before[start:stop]
+            now, before = self._now[start:stop], self._before[start:stop]
+            self._gather(pieces, flat, now)
             np.subtract(now, before, out=before)
             for squares, numbers in ((weights, now), (changes, before)):
                 rows = numbers.reshape(-1, ROW)
                 squares.append(np.vecdot(rows, rows))
-            before[:] = now
+        self._now, self._before = self._before, self._now
         if not self._seen:
             changes = [np.zeros_like(squares) for squares in changes]
             self._seen = True
-        return np.concatenate(weights), np.concatenate(changes)
+        return _joined(weights), _joined(changes)
 
     def on_host(self, readings: Sequence[Any]) -> Callable[[], NDArray[np.float64]]:
         found = np.array(readings, np.float64).reshape(len(readings), len(self.item_group))
         return lambda: found
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class DeviceNorms(Norms):

@@ -75,6 +75,8 @@ class Readings:
         self._optimizers = optimizers
         self._sharded = sharded
         self._norms = [make_norms(watched) for watched in groups.watched]
+        places = np.arange(len(groups.names))
+        self._whole = [np.isin(places, norms.groups) for norms in self._norms]
         self._rows: list[list[Reading]] = []
         self._logs: list[dict[str, Any]] = []
         self._early: dict[int, Gradients] = {}
@@ -91,12 +93,10 @@ class Readings:
         """The gradients of an optimiser as they are now; `early`: for the row that is open."""
         norms = self._norms[number]
         tensors = norms.gradients()
-        present = np.zeros(len(self._groups.names), bool)
+        present = self._whole[number]
         if any(tensor is None for tensor in tensors):
             there = [g for g, t in zip(norms.groups, tensors, strict=True) if t is not None]
-            present[there] = True
-        else:
-            present[norms.item_group] = True
+            present = np.isin(np.arange(len(present)), there)
         found = Gradients(norms.read_gradients(tensors), present)
         if early:
             self._early[number] = found
