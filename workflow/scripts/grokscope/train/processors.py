@@ -83,6 +83,11 @@ def _overridden(names: tuple[str, ...], environment: Mapping[str, str]) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
+def libraries(device: str) -> tuple[str, ...]:
+    """Libraries that compute a training on a kind of device; an upgrade of one trains anew."""
+    return ("numpy", "numba", "llvmlite") if device == "cpu" else ("numpy", "torch")
+
+
 @cache
 def processor_kind(device: str) -> str:
     """Kind of the processor that trains here, with the settings that override it.
