@@ -68,29 +68,27 @@ class Work(NamedTuple):
 
     Attributes
     ----------
-    table, table_gradient : (2 n_symbols or 1, stride)
-        What a first layer adds for a symbol: its weights, or embeddings times weights. Its only
-        row are the weights where the input is a number.
+    table, table_gradient : (2 n_symbols or 2, stride)
+        What a first layer adds for a symbol: its weights, or embeddings times weights; the bias is
+        in the rows of a. Where the input is a number: its weights and its bias.
     first, first_turned, first_gradient : (2, embedding_dim or width, stride)
         Weights of the first layer for a and for b, transposed, and their gradient (embeddings
         only).
     embedding, embedding_gradient : (2, n_symbols, stride)
-    weights, turned, gradients : (depth - 2, width, stride)
-        Of the layers between the first and the last.
-    biases, bias_gradients : (depth - 1, stride)
-        Of all but the last.
+    weights, turned, gradients : (depth - 2, width + 1 or width, stride)
+        Of the layers between the first and the last: weights and bias, transposed weights, and
+        gradients of weights and bias.
     last, last_turned, last_gradient
-        Weights of the last layer, transposed, and their gradient.
-    last_bias, last_bias_gradient : (stride,)
-        The padding is minus infinity: a class without probability.
+        The same of the last layer. The padding of its bias is minus infinity: a class without
+        probability.
     hidden : (depth - 1, rows, stride)
-        Activations.
+        Activations, then a one: with it weights and bias are one matrix.
     deltas : (2, rows, stride)
         Gradients of activations, of two layers in turn.
     output : (rows, stride)
         Of the last layer, and its gradient (classes).
     column_gradient : (stride,)
-        That of the last layer's weights (one number).
+        That of the last layer (one number).
     target, share : (rows,)
     """
 
@@ -104,13 +102,9 @@ class Work(NamedTuple):
     weights: NDArray[Any]
     turned: NDArray[Any]
     gradients: NDArray[Any]
-    biases: NDArray[Any]
-    bias_gradients: NDArray[Any]
     last: NDArray[Any]
     last_turned: NDArray[Any]
     last_gradient: NDArray[Any]
-    last_bias: NDArray[Any]
-    last_bias_gradient: NDArray[Any]
     hidden: NDArray[Any]
     deltas: NDArray[Any]
     output: NDArray[Any]
@@ -128,33 +122,37 @@ def make_work(shape: Shape, tile_rows: int, dtype: DTypeLike) -> Work:
         return np.zeros(size, dtype)
 
     width, n_out, depth = shape.sizes[1], shape.sizes[-1], shape.depth
-    table_rows, embedded = max(2 * shape.n_symbols, 1), shape.embedding_dim
-    last_bias = np.full(_stride(n_out), -np.inf, dtype)
-    return Work(
-        table=matrix(table_rows, width),
-        table_gradient=matrix(table_rows, width),
+    table_rows, embedded = max(2 * shape.n_symbols, 2), shape.embedding_dim
+    work = Work(
+        table=matrix(table_rows, width + 1),
+        table_gradient=matrix(table_rows, width + 1),
         first=matrix(embedded, width, 2),
         first_turned=matrix(width, embedded, 2),
         first_gradient=matrix(embedded, width, 2),
         embedding=matrix(shape.n_symbols, embedded, 2),
         embedding_gradient=matrix(shape.n_symbols, embedded, 2),
-        weights=matrix(width, width, depth - 2),
+        weights=matrix(width + 1, width, depth - 2),
         turned=matrix(width, width, depth - 2),
-        gradients=matrix(width, width, depth - 2),
-        biases=np.zeros((depth - 1, _stride(width)), dtype),
-        bias_gradients=np.zeros((depth - 1, _stride(width)), dtype),
-        last=matrix(width, n_out),
-        last_turned=matrix(n_out, width),
-        last_gradient=matrix(width, n_out),
-        last_bias=last_bias,
-        last_bias_gradient=np.zeros_like(last_bias),
-        hidden=matrix(tile_rows, width, depth - 1),
-        deltas=matrix(tile_rows, width, 2),
+        gradients=matrix(width + 1, width, depth - 2),
+        last=matrix(width + 1, n_out),
+        last_turned=matrix(n_out, width + 1),
+        last_gradient=matrix(width + 1, n_out),
+        hidden=matrix(tile_rows, width + 1, depth - 1),
+        deltas=matrix(tile_rows, width + 1, 2),
         output=matrix(tile_rows, n_out),
-        column_gradient=np.zeros(_stride(width), dtype),
+        column_gradient=np.zeros(_stride(width + 1), dtype),
         target=np.zeros(tile_rows, dtype),
         share=np.zeros(tile_rows, dtype),
     )
+    work.last[width, n_out:] = -np.inf
+    work.hidden[:, :, width] = 1
+    return work
+
+
+@compiled
+def _whole(columns: int) -> int:
+    """Columns of the vectors that hold these."""
+    return (columns + LANES - 1) // LANES * LANES
 
 
 @compiled
@@ -184,43 +182,25 @@ def _copy_out(matrix: Any, rows: int, columns: int, flat: Any, at: int) -> int:
 
 @compiled
 def _take_upper(flat: Any, at: int, width: int, n_out: int, work: Any, wanted: bool) -> None:
-    """Copy all parameters from the first layer's bias on, at `at`, and what `wanted` needs."""
-    bias = work.biases
-    depth = bias.shape[0] + 1
-    for layer in range(depth - 1):
-        if layer:
-            at = _copy_in(flat, at, width, width, work.weights[layer - 1])
-            if wanted:
-                _turn(work.weights[layer - 1], width, width, work.turned[layer - 1])
-        for j in range(width):
-            bias[layer, j] = flat[at + j]
-        at += width
-    at = _copy_in(flat, at, width, n_out, work.last)
-    _turn(work.last, width, n_out, work.last_turned)
-    for j in range(n_out):
-        work.last_bias[j] = flat[at + j]
+    """Copy the parameters of all layers but the first, at `at`, and what `wanted` needs."""
+    for layer in range(work.weights.shape[0]):
+        at = _copy_in(flat, at, width + 1, width, work.weights[layer])
+        if wanted:
+            _turn(work.weights[layer], width, width, work.turned[layer])
+    _copy_in(flat, at, width + 1, n_out, work.last)
+    _turn(work.last, width + 1, n_out, work.last_turned)
     if wanted:
         work.table_gradient[:] = _ZERO
         work.gradients[:] = _ZERO
-        work.bias_gradients[:] = _ZERO
         work.last_gradient[:] = _ZERO
-        work.last_bias_gradient[:] = _ZERO
 
 
 @compiled
 def _give_upper(work: Any, width: int, n_out: int, gradient: Any, at: int) -> None:
-    """Copy gradients out, the reverse of :func:`_take_upper`."""
-    bias = work.bias_gradients
-    depth = bias.shape[0] + 1
-    for layer in range(depth - 1):
-        if layer:
-            at = _copy_out(work.gradients[layer - 1], width, width, gradient, at)
-        for j in range(width):
-            gradient[at + j] = bias[layer, j]
-        at += width
-    at = _copy_out(work.last_gradient, width, n_out, gradient, at)
-    for j in range(n_out):
-        gradient[at + j] = work.last_bias_gradient[j]
+    """Copy their gradients out."""
+    for layer in range(work.weights.shape[0]):
+        at = _copy_out(work.gradients[layer], width + 1, width, gradient, at)
+    _copy_out(work.last_gradient, width + 1, n_out, gradient, at)
 
 
 def _exp(x: Any) -> Any:
@@ -248,7 +228,16 @@ def _choose_exp(x: Any) -> Any:
 
 
 @compiled
-def _softmax(work: Any, classes: Any, start: int, n: int, scale: Any, wanted: bool, sums: Any) -> None:
+def _softmax(
+    work: Any,
+    n_out: int,
+    classes: Any,
+    start: int,
+    n: int,
+    scale: Any,
+    wanted: bool,
+    sums: Any,
+) -> None:
     """Cross-entropy, correct predictions and, if wanted, the gradient of the output.
 
     A prediction is correct if the target's logit is strictly the largest: a tie is no prediction.
@@ -260,21 +249,18 @@ def _softmax(work: Any, classes: Any, start: int, n: int, scale: Any, wanted: bo
         Added to: loss, number of correct predictions, and, if `wanted`, number of samples whose
         class has a gradient of exactly zero.
     """
-    output, bias, target, share = work.output, work.last_bias, work.target, work.share
-    stride = bias.size
+    output, target, share = work.output, work.target, work.share
+    stride, columns = output.shape[1], _whole(n_out)
     for i in range(n):
         c = classes[start + i]
-        target[i] = output[i, c] + bias[c]
+        target[i] = output[i, c]
         output[i, c] = -np.inf
     # Several short loops: a processor works on some rows at a time only if a row is not long.
     for i in range(n):
         at = i * stride
-        top = load(output, at) + load(bias, 0)
-        store(output, at, top)
-        for j in range(LANES, stride, LANES):
-            z = load(output, at + j) + load(bias, j)
-            store(output, at + j, z)
-            top = larger(z, top)
+        top = load(output, at)
+        for j in range(LANES, columns, LANES):
+            top = larger(load(output, at + j), top)
         share[i] = largest(top)
     loss = 0.0
     correct = 0
@@ -289,7 +275,7 @@ def _softmax(work: Any, classes: Any, start: int, n: int, scale: Any, wanted: bo
         at, top = i * stride, spread(share[i])
         all_ = _exp(load(output, at) - top)
         store(output, at, all_)
-        for j in range(LANES, stride, LANES):
+        for j in range(LANES, columns, LANES):
             e = _exp(load(output, at + j) - top)
             store(output, at + j, e)
             all_ = all_ + e
@@ -304,7 +290,6 @@ def _softmax(work: Any, classes: Any, start: int, n: int, scale: Any, wanted: bo
     sums[1] += correct
     if not wanted:
         return
-    column_sums = work.last_bias_gradient
     collapsed = 0
     for i in range(n):
         c, at = classes[start + i], i * stride
@@ -313,27 +298,25 @@ def _softmax(work: Any, classes: Any, start: int, n: int, scale: Any, wanted: bo
         collapsed += d == _ZERO
         output[i, c] = _ZERO
         factor = spread(part * scale)
-        for j in range(0, stride, LANES):
-            v = load(output, at + j) * factor
-            store(output, at + j, v)
-            store(column_sums, j, load(column_sums, j) + v)
+        for j in range(0, columns, LANES):
+            store(output, at + j, load(output, at + j) * factor)
         output[i, c] = d * scale
-        column_sums[c] += d * scale
     sums[2] += collapsed
 
 
 @compiled
 def _forward(work: Any, width: int, n: int) -> None:
     """Hidden layers after the first."""
-    hidden, biases = work.hidden, work.biases
-    stride = hidden.shape[2]
+    hidden = work.hidden
+    stride, columns = hidden.shape[2], _whole(width)
     for layer in range(1, hidden.shape[0]):
-        multiply(hidden[layer - 1], work.weights[layer - 1], hidden[layer], n, width, width)
-        x, bias = hidden[layer], biases[layer]
+        x = hidden[layer]
+        multiply(hidden[layer - 1], work.weights[layer - 1], x, n, width, width + 1)
         for i in range(n):
-            for j in range(0, stride, LANES):
-                z = load(x, i * stride + j) + load(bias, j)
-                store(x, i * stride + j, gated(z, z))
+            for at in range(i * stride, i * stride + columns, LANES):
+                z = load(x, at)
+                store(x, at, gated(z, z))
+            x[i, width] = _ONE
 
 
 @compiled
@@ -346,18 +329,15 @@ def _backward(work: Any, width: int, n: int) -> Any:
         The gradient of the first layer's activations.
     """
     hidden, deltas = work.hidden, work.deltas
-    stride = hidden.shape[2]
+    stride, columns = hidden.shape[2], _whole(width)
     top = hidden.shape[0] - 1
     for layer in range(top, 0, -1):
         delta, below = deltas[layer % 2], deltas[(layer - 1) % 2]
-        x, sums = hidden[layer], work.bias_gradients[layer]
+        x = hidden[layer]
         for i in range(n):
-            for j in range(0, stride, LANES):
-                at = i * stride + j
-                d = gated(load(x, at), load(delta, at))
-                store(delta, at, d)
-                store(sums, j, load(sums, j) + d)
-        add_outer(hidden[layer - 1], delta, work.gradients[layer - 1], width, width, n)
+            for at in range(i * stride, i * stride + columns, LANES):
+                store(delta, at, gated(load(x, at), load(delta, at)))
+        add_outer(hidden[layer - 1], delta, work.gradients[layer - 1], width + 1, width, n)
         multiply(delta, work.turned[layer - 1], below, n, width, width)
     return deltas[0]
 
@@ -409,39 +389,38 @@ def symbols_pass(
                 _turn(first, embedded, width, work.first_turned[half])
     else:
         at = _copy_in(flat, 0, 2 * n_symbols, width, table)
-    _take_upper(flat, at, width, n_out, work, wanted)
-    x, bias, stride = work.hidden[0], work.biases[0], work.hidden.shape[2]
-    depth = work.hidden.shape[0] + 1
+    for a in range(n_symbols):
+        for j in range(width):
+            table[a, j] += flat[at + j]
+    _take_upper(flat, at + width, width, n_out, work, wanted)
+    x, stride, columns = work.hidden[0], work.hidden.shape[2], _whole(width)
+    top = work.hidden.shape[0] - 1
     grown = work.table_gradient
     tile = work.target.size
     for start in range(0, classes.size, tile):
         n = min(tile, classes.size - start)
         for i in range(n):
             a, b = pairs[start + i, 0] * stride, pairs[start + i, 1] * stride
-            for j in range(0, stride, LANES):
-                z = load(table, a + j) + load(table, b + j) + load(bias, j)
+            for j in range(0, columns, LANES):
+                z = load(table, a + j) + load(table, b + j)
                 store(x, i * stride + j, gated(z, z))
+            x[i, width] = _ONE
         _forward(work, width, n)
-        multiply(work.hidden[depth - 2], work.last, work.output, n, n_out, width)
-        _softmax(work, classes, start, n, scale, wanted, sums)
+        multiply(work.hidden[top], work.last, work.output, n, n_out, width + 1)
+        _softmax(work, n_out, classes, start, n, scale, wanted, sums)
         if not wanted:
             continue
-        add_outer(work.hidden[depth - 2], work.output, work.last_gradient, width, n_out, n)
-        multiply(work.output, work.last_turned, work.deltas[depth % 2], n, width, n_out)
+        add_outer(work.hidden[top], work.output, work.last_gradient, width + 1, n_out, n)
+        multiply(work.output, work.last_turned, work.deltas[top % 2], n, width, n_out)
         delta = _backward(work, width, n)
         for i in range(n):
             a, b = pairs[start + i, 0] * stride, pairs[start + i, 1] * stride
-            for j in range(0, stride, LANES):
+            for j in range(0, columns, LANES):
                 d = gated(load(x, i * stride + j), load(delta, i * stride + j))
                 store(grown, a + j, load(grown, a + j) + d)
                 store(grown, b + j, load(grown, b + j) + d)
     if not wanted:
         return
-    # Every sample has one a: the sum over the a's is the sum over the samples.
-    sum_ = work.bias_gradients[0]
-    for a in range(n_symbols):
-        for j in range(0, stride, LANES):
-            store(sum_, j, load(sum_, j) + load(grown, a * stride + j))
     at = 0
     if embedded:
         for half in range(2):
@@ -455,7 +434,13 @@ def symbols_pass(
             at = _copy_out(back, embedded, width, gradient, at)
     else:
         at = _copy_out(grown, 2 * n_symbols, width, gradient, at)
-    _give_upper(work, width, n_out, gradient, at)
+    # Every sample has one a: the sum over the a's is the sum over the samples.
+    for j in range(width):
+        gradient[at + j] = _ZERO
+    for a in range(n_symbols):
+        for j in range(width):
+            gradient[at + j] += grown[a, j]
+    _give_upper(work, width, n_out, gradient, at + width)
 
 
 @compiled
@@ -478,36 +463,35 @@ def numbers_pass(
     sums : (3,) float64
         The sum of squared errors is added to the first two.
     """
-    _take_upper(flat, _copy_in(flat, 0, 1, width, work.table), width, 1, work, wanted)
-    x, bias, stride = work.hidden[0], work.biases[0], work.hidden.shape[2]
+    _take_upper(flat, _copy_in(flat, 0, 2, width, work.table), width, 1, work, wanted)
+    x, stride, columns = work.hidden[0], work.hidden.shape[2], _whole(width)
     table, weight = work.table, work.last_turned
     top = work.hidden.shape[0] - 1
-    grown, bias_sum, column = work.table_gradient, work.bias_gradients[0], work.column_gradient
+    grown, column = work.table_gradient, work.column_gradient
     column[:] = _ZERO
-    error_sum = _ZERO * flat[0]  # A zero of the array's type.
     squares = 0.0
     tile = work.target.size
     for start in range(0, targets.size, tile):
         n = min(tile, targets.size - start)
         for i in range(n):
             number = spread(inputs[start + i])
-            for j in range(0, stride, LANES):
-                z = fma(number, load(table, j), load(bias, j))
+            for j in range(0, columns, LANES):
+                z = fma(number, load(table, j), load(table, stride + j))
                 store(x, i * stride + j, gated(z, z))
+            x[i, width] = _ONE
         _forward(work, width, n)
         last, delta = work.hidden[top], work.deltas[top % 2]
         for i in range(n):
             at = i * stride
             products = load(last, at) * load(weight, 0)
-            for j in range(LANES, stride, LANES):
+            for j in range(LANES, _whole(width + 1), LANES):
                 products = fma(load(last, at + j), load(weight, j), products)
-            error = total(products) + work.last_bias[0] - targets[start + i]
+            error = total(products) - targets[start + i]
             squares += error * error
             if wanted:
                 d = scale * (error + error)
-                error_sum += d
                 factor = spread(d)
-                for j in range(0, stride, LANES):
+                for j in range(0, _whole(width + 1), LANES):
                     store(column, j, fma(factor, load(last, at + j), load(column, j)))
                     store(delta, at + j, factor * load(weight, j))
         if not wanted:
@@ -515,18 +499,17 @@ def numbers_pass(
         delta = _backward(work, width, n)
         for i in range(n):
             number = spread(inputs[start + i])
-            for j in range(0, stride, LANES):
+            for j in range(0, columns, LANES):
                 at = i * stride + j
                 d = gated(load(x, at), load(delta, at))
                 store(grown, j, fma(number, d, load(grown, j)))
-                store(bias_sum, j, load(bias_sum, j) + d)
+                store(grown, stride + j, load(grown, stride + j) + d)
     sums[0] += squares
     sums[1] += squares
     if wanted:
-        for j in range(width):
+        for j in range(width + 1):
             work.last_gradient[j, 0] = column[j]
-        work.last_bias_gradient[0] = error_sum
-        _give_upper(work, width, 1, gradient, _copy_out(grown, 1, width, gradient, 0))
+        _give_upper(work, width, 1, gradient, _copy_out(grown, 2, width, gradient, 0))
 
 
 @compiled
