@@ -25,7 +25,6 @@ from grokscope.train.engines.vectors import (
     add_outer,
     compiled,
     doubled,
-    floor,
     fma,
     gated,
     larger,
@@ -33,7 +32,7 @@ from grokscope.train.engines.vectors import (
     library_exp,
     load,
     multiply,
-    power_of_two,
+    scaled,
     spread,
     store,
     total,
@@ -48,7 +47,9 @@ _LN2_HIGH, _LN2_LOW = np.float32(-0.693359375), np.float32(2.12194440e-4)
 _P0, _P1 = np.float32(1.9875691500e-4), np.float32(1.3981999507e-3)
 _P2, _P3 = np.float32(8.3334519073e-3), np.float32(4.1665795894e-2)
 _P4, _P5 = np.float32(1.6666665459e-1), np.float32(5.0000001201e-1)
-_HALF, _ONE, _ZERO = np.float32(0.5), np.float32(1.0), np.float32(0.0)
+_ONE, _ZERO = np.float32(1.0), np.float32(0.0)
+# To add it rounds to a whole number, which then stands in the lowest bits.
+_ROUND = np.float32(1.5 * 2**23)
 # Factors of at most some 1,000 multiplied before a logarithm: no overflow of a double.
 _FACTORS = 64
 
@@ -212,14 +213,15 @@ def _exp(x: Any) -> Any:
 def _choose_exp(x: Any) -> Any:
     def single(x: Any) -> Any:
         x = larger(spread(_LOWEST), x)
-        n = floor(fma(x, spread(_LOG2_E), spread(_HALF)))
+        whole = fma(x, spread(_LOG2_E), spread(_ROUND))
+        n = whole - spread(_ROUND)
         r = fma(n, spread(_LN2_LOW), fma(n, spread(_LN2_HIGH), x))
         p = fma(spread(_P0), r, spread(_P1))
         p = fma(p, r, spread(_P2))
         p = fma(p, r, spread(_P3))
         p = fma(p, r, spread(_P4))
         p = fma(p, r, spread(_P5))
-        return fma(p, r * r, r + spread(_ONE)) * power_of_two(n)
+        return scaled(fma(p, r * r, r + spread(_ONE)), whole)
 
     def double(x: Any) -> Any:
         return library_exp(x)
@@ -296,7 +298,6 @@ def _softmax(
         part = _ONE / share[i]
         d = target[i] * part - _ONE
         collapsed += d == _ZERO
-        output[i, c] = _ZERO
         factor = spread(part * scale)
         for j in range(0, columns, LANES):
             store(output, at + j, load(output, at + j) * factor)

@@ -130,12 +130,11 @@ def _zero(vector: Any) -> Any:
     return ir.Constant(vector.type, None)
 
 
-def _power(builder: Any, n: Any) -> Any:
-    whole = builder.fptosi(n, ir.VectorType(_INT32, LANES))
-    bias, mantissa = (
-        ir.Constant(whole.type, [value] * LANES) for value in (127, 23)
-    )
-    return builder.bitcast(builder.shl(builder.add(whole, bias), mantissa), n.type)
+def _scaled(builder: Any, x: Any, whole: Any) -> Any:
+    integers = ir.VectorType(_INT32, LANES)
+    mantissa = ir.Constant(integers, [23] * LANES)
+    power = builder.shl(builder.bitcast(whole, integers), mantissa)
+    return builder.bitcast(builder.add(builder.bitcast(x, integers), power), x.type)
 
 
 def _choose(builder: Any, sign: str, a: Any, b: Any, yes: Any, no: Any) -> Any:
@@ -144,14 +143,13 @@ def _choose(builder: Any, sign: str, a: Any, b: Any, yes: Any, no: Any) -> Any:
 
 # a * b + c in one rounding where the processor can.
 fma = _elementwise(lambda builder, a, b, c: _call(builder, "fmuladd", a, b, c))
-floor = _elementwise(lambda builder, a: _call(builder, "floor", a))
 library_exp = _elementwise(lambda builder, a: _call(builder, "exp", a))
 # The larger of two; b where one of them is NaN.
 larger = _elementwise(lambda builder, a, b: _choose(builder, ">", a, b, a, b))
 # x where the gate is positive or NaN, else 0: ReLU (of itself) and its gradient.
 gated = _elementwise(lambda builder, gate, x: _choose(builder, "<=", gate, _zero(gate), _zero(x), x))
-# 2 to the power of a float32 that is a whole number.
-power_of_two = _elementwise(_power)
+# x times 2 to the power of the lowest bits of a float32; neither x nor the result is subnormal.
+scaled = _elementwise(_scaled)
 
 
 def _arithmetic(sign: Any, name: str) -> None:
