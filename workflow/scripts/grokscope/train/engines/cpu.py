@@ -75,6 +75,7 @@ class CpuEngine:
 
         self._work = kernels.make_work(shape, tile_rows, self._dtype)
         data = {part: arrays_of(datasets, part) for part in ("train", "test")}
+        self._sizes = {"train": shape.n_train, "test": shape.n_test}
         if not shape.classifies:
             self._total_squares = {part: total_squares(arrays) for part, arrays in data.items()}
             data = {
@@ -89,7 +90,7 @@ class CpuEngine:
         return np.zeros((len(self._specs), size), self._dtype)[:, : self.n_parameters]
 
     def _pass(self, part: str, wanted: bool) -> NDArray[np.float64]:
-        """Means over a part of the data of loss, metric and collapse, (3, R).
+        """Means over a part of the data of loss, metric and collapse, (R, 3).
 
         Sets the gradients if `wanted`.
         """
@@ -122,11 +123,11 @@ class CpuEngine:
                     wanted,
                     sums[run],
                 )
-        loss, metric, collapse = sums.T / (shape.n_train if part == "train" else shape.n_test)
+        means: NDArray[np.float64] = sums / self._sizes[part]
         if not shape.classifies:
-            metric = 1 - sums[:, 1] / self._total_squares[part]
-            collapse = np.full_like(collapse, np.nan)
-        return np.stack([loss, metric, collapse])
+            means[:, 1] = 1 - sums[:, 1] / self._total_squares[part]
+            means[:, 2] = np.nan
+        return means
 
     def train_pass(self) -> NDArray[np.float64]:
         """Loss, metric and softmax collapse on the training set, (3, R); sets the gradients.
@@ -134,23 +135,22 @@ class CpuEngine:
         Softmax collapse is the share of samples whose correct-class gradient is exactly zero
         (Prieto et al. 2025), NaN in regression.
         """
-        return self._pass("train", True)
+        return self._pass("train", True).T
 
     def test_pass(self) -> NDArray[np.float64]:
         """Loss and metric on the test set, (2, R)."""
-        return self._pass("test", False)[:2]
+        return self._pass("test", False)[:, :2].T
 
     def step(self, row: int, *, tested: bool, ranked: bool, update: bool) -> None:
         log, columns = self._log[row], self._columns
-        loss, metric, collapse = self.train_pass()
-        log[:, 0], log[:, 1] = loss, metric
-        for run, line in enumerate(log):
-            kernels.norms(self._gradient[run], self._segments, line[columns.grad_norms])
-            kernels.norms(self._flat[run], self._segments, line[columns.weight_norms])
-        log[:, columns.tested] = np.nan
+        means = self._pass("train", True)
+        log[:, :2] = means[:, :2]
+        for run in range(len(log)):
+            kernels.norms(self._gradient[run], self._segments, log[run, columns.grad_norms])
+            kernels.norms(self._flat[run], self._segments, log[run, columns.weight_norms])
+        log[:, columns.tested.start :] = np.nan
         if tested:
-            log[:, columns.tested] = np.vstack([self.test_pass(), collapse]).T
-        log[:, columns.ranks] = np.nan
+            log[:, columns.tested] = np.hstack([self._pass("test", False)[:, :2], means[:, 2:]])
         if ranked:
             tolerance = self._specs[0].rank_tolerance
             ranks = [weight_ranks(weight, tolerance) for weight in self.parameters.weights]

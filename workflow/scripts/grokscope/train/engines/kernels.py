@@ -52,6 +52,7 @@ _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
 _ROUND = np.float32(1.5 * 2**23)
 # Factors of at most some 1,000 multiplied before a logarithm: no overflow of a double.
 _FACTORS = 64
+_LINE = 64
 
 
 def _up(size: int, unit: int) -> int:
@@ -62,6 +63,14 @@ def _stride(columns: int) -> int:
     """Numbers from row to row: an odd number of vectors, so that rows share no place in cache."""
     vectors = _up(columns, LANES) // LANES
     return (vectors + (vectors % 2 == 0)) * LANES
+
+
+def _zeros(size: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Zeros from the start of a cache line on: no vector lies in two lines."""
+    count = math.prod(size) * np.dtype(dtype).itemsize
+    room = np.zeros(count + _LINE, np.uint8)
+    start = -room.ctypes.data % _LINE
+    return room[start : start + count].view(dtype).reshape(size)
 
 
 class Work(NamedTuple):
@@ -118,9 +127,8 @@ def make_work(shape: Shape, tile_rows: int, dtype: DTypeLike) -> Work:
     """Work space for networks of a shape and tiles of at most `tile_rows` rows."""
 
     def matrix(rows: int, columns: int, *layers: int) -> NDArray[Any]:
-        # Rows of the left factor of a product, and of its result.
-        size = (*layers, _up(rows, ROWS) + ROWS, _stride(columns))
-        return np.zeros(size, dtype)
+        # Rows of the left factor of a product, and of its result, go to the end of a block.
+        return _zeros((*layers, _up(rows, ROWS) + ROWS, _stride(columns)), dtype)
 
     width, n_out, depth = shape.sizes[1], shape.sizes[-1], shape.depth
     table_rows, embedded = max(2 * shape.n_symbols, 2), shape.embedding_dim
