@@ -89,7 +89,6 @@ class CudaEngine(BatchedNetworks):
     parameters, gradients : Parameters
     """
 
-    @torch.inference_mode()
     def __init__(
         self,
         specs: Sequence[RunSpec],
@@ -217,6 +216,7 @@ class CudaEngine(BatchedNetworks):
             to[self._places, : self.n_parameters] = torch.from_numpy(state[name]).to(to.device)
         self._updates.fill_(int(state["updates"]))
 
+    @torch.inference_mode()
     def keep(self, places: Sequence[int]) -> CudaEngine:
         """See the interface; this engine must not be used afterwards."""
         wanted = [self._places[place] for place in places]
