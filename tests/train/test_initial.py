@@ -47,9 +47,7 @@ def test_layers_of_linear_networks_are_those_of_torch_to_the_last_bit(seed):
 
 
 def test_embeddings_are_the_published_ones():
-    spec = make_spec(
-        encoding="embedding", init_seed=42, p=97, embedding_dim=16, width=32, depth=2
-    )
+    spec = make_spec(encoding="embedding", init_seed=42, p=97, embedding_dim=16, width=32, depth=2)
     torch.manual_seed(42)
     a, b = torch.nn.Embedding(97, 16), torch.nn.Embedding(97, 16)
     first, second = torch.nn.Linear(32, 32), torch.nn.Linear(32, 97)

@@ -13,9 +13,10 @@ from threadpoolctl import threadpool_limits
 
 from grokscope.runs.spec import RunSpec
 from grokscope.train.dataset import Dataset
-from grokscope.train.engines import kernels
+from grokscope.train.engines import kernels, updates
 from grokscope.train.engines.base import ADAM_EPS, MAX_ROWS, Columns, select_runs, weight_ranks
 from grokscope.train.engines.vectors import flush_subnormals
+from grokscope.train.engines.work import make_work
 from grokscope.train.initial import initial_parameters
 from grokscope.train.models import Parameters, Shape, arrays_of, total_squares
 
@@ -73,7 +74,7 @@ class CpuEngine:
         self._rates = rates
         self._shrink = (1 - rates * decays).astype(self._dtype)
 
-        self._work = kernels.make_work(shape, tile_rows, self._dtype)
+        self._work = make_work(shape, tile_rows, self._dtype)
         data = {part: arrays_of(datasets, part) for part in ("train", "test")}
         self._sizes = {"train": shape.n_train, "test": shape.n_test}
         if not shape.classifies:
@@ -146,8 +147,8 @@ class CpuEngine:
         means = self._pass("train", True)
         log[:, :2] = means[:, :2]
         for run in range(len(log)):
-            kernels.norms(self._gradient[run], self._segments, log[run, columns.grad_norms])
-            kernels.norms(self._flat[run], self._segments, log[run, columns.weight_norms])
+            updates.norms(self._gradient[run], self._segments, log[run, columns.grad_norms])
+            updates.norms(self._flat[run], self._segments, log[run, columns.weight_norms])
         log[:, columns.tested.start :] = np.nan
         if tested:
             log[:, columns.tested] = np.hstack([self._pass("test", False)[:, :2], means[:, 2:]])
@@ -167,7 +168,7 @@ class CpuEngine:
         )
         rates = (self._rates / (1 - beta1**self._updates)).astype(self._dtype)
         for run in range(len(rates)):
-            kernels.adamw(
+            updates.adamw(
                 self._flat[run],
                 self._gradient[run],
                 self._mean[run],

@@ -39,7 +39,9 @@ class Vector(types.Type):
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Vector) -> None:
-        super().__init__(manager, of, ir.VectorType(manager.lookup(of.number).get_value_type(), LANES))
+        super().__init__(
+            manager, of, ir.VectorType(manager.lookup(of.number).get_value_type(), LANES)
+        )
 
 
 def _call(builder: Any, name: str, *args: Any) -> Any:
@@ -147,7 +149,9 @@ library_exp = _elementwise(lambda builder, a: _call(builder, "exp", a))
 # The larger of two; b where one of them is NaN.
 larger = _elementwise(lambda builder, a, b: _choose(builder, ">", a, b, a, b))
 # x where the gate is positive or NaN, else 0: ReLU (of itself) and its gradient.
-gated = _elementwise(lambda builder, gate, x: _choose(builder, "<=", gate, _zero(gate), _zero(x), x))
+gated = _elementwise(
+    lambda builder, gate, x: _choose(builder, "<=", gate, _zero(gate), _zero(x), x)
+)
 # x times 2 to the power of the lowest bits of a float32; neither x nor the result is subnormal.
 scaled = _elementwise(_scaled)
 
@@ -216,9 +220,9 @@ def _block(vectors: int, lanes: int, add: bool) -> Any:
     ``out[i, j] = sum_k a[i, k] b[k, j]`` for :data:`ROWS` rows and ``vectors * lanes`` columns;
     each a chain of fused multiplications and additions over k, whatever the shape of the block.
 
-    Arguments of the intrinsic, places and steps in the order of memory: `out`, its place, its step
-    from row to row; `a`, its place, its steps along i and along k; `b`, its place, its step along k;
-    the number of k. With `add` the sums are added to `out`.
+    Arguments of the intrinsic, places and steps in the order of memory: `out`, its place, its
+    step from row to row; `a`, its place, its steps along i and along k; `b`, its place, its step
+    along k; the number of k. With `add` the sums are added to `out`.
     """
 
     @intrinsic
@@ -237,9 +241,7 @@ def _block(vectors: int, lanes: int, add: bool) -> Any:
         n: Any,
     ) -> Any:
         place = types.intp
-        signature = types.void(
-            out, place, place, a, place, place, place, b, place, place, place
-        )
+        signature = types.void(out, place, place, a, place, place, place, b, place, place, place)
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             kinds = signature.args
@@ -264,9 +266,7 @@ def _block(vectors: int, lanes: int, add: bool) -> Any:
 
             k = variable(intp, ir.Constant(intp, 0))
             x, y = variable(left.type, left), variable(right.type, right)
-            sums = [
-                variable(vector, ir.Constant(vector, None)) for _ in range(ROWS * vectors)
-            ]
+            sums = [variable(vector, ir.Constant(vector, None)) for _ in range(ROWS * vectors)]
 
             def part(pointer: Any, column: int) -> tuple[Any, int]:
                 pointer = builder.gep(pointer, [ir.Constant(intp, column * lanes)])
@@ -320,8 +320,8 @@ def multiply(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
     Parameters
     ----------
     a, b, out : (rows, stride)
-        The first ``(m, k)``, ``(k, n)`` and ``(m, n)`` count. Of `a` and `out` there are rows up to
-        the next multiple of :data:`ROWS`, of `b` and `out` columns up to the next multiple of
+        The first ``(m, k)``, ``(k, n)`` and ``(m, n)`` count. Of `a` and `out` there are rows up
+        to the next multiple of :data:`ROWS`, of `b` and `out` columns up to the next multiple of
         :data:`LANES`; what lies there in `out` is overwritten.
     """
     step, a_step, b_step = out.shape[1], a.shape[1], b.shape[1]
@@ -354,7 +354,9 @@ def add_outer(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
 def _switched(builder: Any, register: Any, bits: int, on: Any) -> Any:
     """The register with the bits set or not."""
     mask = ir.Constant(register.type, bits)
-    return builder.select(on, builder.or_(register, mask), builder.and_(register, builder.not_(mask)))
+    return builder.select(
+        on, builder.or_(register, mask), builder.and_(register, builder.not_(mask))
+    )
 
 
 @intrinsic
