@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from grokscope.runs.spec import RunSpec
@@ -48,7 +48,7 @@ class CpuEngine:
         specs: Sequence[RunSpec],
         datasets: Sequence[Dataset],
         *,
-        dtype: DTypeLike = np.float32,
+        dtype: type[np.floating] = np.float32,
         tile_rows: int = TILE_ROWS,
     ) -> None:
         # More runs at a time gain more than more threads per run.
@@ -57,7 +57,7 @@ class CpuEngine:
         # times slower (measured; docs/design.md).
         flush_subnormals(True)
         self._specs, self._datasets = list(specs), list(datasets)
-        self._dtype, self._tile_rows = np.dtype(dtype), tile_rows
+        self._dtype, self._tile_rows = dtype, tile_rows
         self.shape = shape = Shape.of_all(specs, datasets)
         self.n_parameters = shape.n_parameters
         self._columns = Columns(specs[0])
@@ -98,7 +98,7 @@ class CpuEngine:
         shape, data = self.shape, self._data[part]
         sums = np.zeros((len(self._specs), 3))
         # The loss is a mean.
-        scale = self._dtype.type(1 / shape.n_train)
+        scale = self._dtype(1 / shape.n_train)
         for run in range(len(sums)):
             arrays = self._flat[run], self._gradient[run], self._work
             if shape.classifies:

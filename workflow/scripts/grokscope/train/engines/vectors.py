@@ -16,16 +16,23 @@ from typing import Any
 import numba
 from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core import cgutils as _cgutils
+from numba.extending import intrinsic as _intrinsic
+from numba.extending import models, overload, register_model
 
 LANES = 8
 # Rows of a block of a product, and numbers in one of its two columns of vectors: as many as the
 # registers hold (16 of 8 floats with AVX2, 32 of 16 with AVX-512), which changes no number.
 ROWS, BLOCK_LANES = (8, 16) if binding.get_host_cpu_features().get("avx512f") else (6, LANES)
 _INT32 = ir.IntType(32)
+cgutils: Any = _cgutils
 
 compiled = numba.njit(cache=True, error_model="numpy")
+
+
+def intrinsic(define: Any) -> Any:
+    """A function for compiled code, of what generates it; its arguments are other ones."""
+    return _intrinsic(define)
 
 
 class Vector(types.Type):
@@ -39,7 +46,7 @@ class Vector(types.Type):
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Vector) -> None:
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]
             manager, of, ir.VectorType(manager.lookup(of.number).get_value_type(), LANES)
         )
 
