@@ -32,6 +32,7 @@ from grokscope.train.engines.vectors import (
     spread,
     store,
     total,
+    within,
 )
 from grokscope.train.engines.work import copy_in, copy_out, give_upper, take_upper, turn, whole
 
@@ -75,7 +76,7 @@ def _choose_exp(x: Any) -> Any:
     return single if x.number == types.float32 else double
 
 
-@compiled
+@within
 def _softmax(
     work: Any,
     n_out: int,
@@ -151,7 +152,7 @@ def _softmax(
     sums[2] += collapsed
 
 
-@compiled
+@within
 def _forward(work: Any, width: int, n: int) -> None:
     """Hidden layers after the first."""
     hidden = work.hidden
@@ -166,7 +167,7 @@ def _forward(work: Any, width: int, n: int) -> None:
             x[i, width] = _ONE
 
 
-@compiled
+@within
 def _backward(work: Any, width: int, n: int) -> Any:
     """Gradients of the hidden layers after the first, from that of the last one's activations.
 

@@ -27,7 +27,9 @@ ROWS, BLOCK_LANES = (8, 16) if binding.get_host_cpu_features().get("avx512f") el
 _INT32 = ir.IntType(32)
 cgutils: Any = _cgutils
 
-compiled = numba.njit(cache=True, error_model="numpy")
+compiled = numba.njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)
+# To be called in compiled code alone.
+within = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def intrinsic(define: Any) -> Any:
@@ -320,7 +322,7 @@ _wide, _narrow = _block(2, BLOCK_LANES, False), _block(1, LANES, False)
 _wide_add, _narrow_add = _block(2, BLOCK_LANES, True), _block(1, LANES, True)
 
 
-@compiled
+@within
 def multiply(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
     """``out = a @ b`` of matrices with padding.
 
@@ -343,7 +345,7 @@ def multiply(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
         j += LANES
 
 
-@compiled
+@within
 def add_outer(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
     """``out += a.T @ b``; as :func:`multiply`, but `a` is ``(k, m)``."""
     step, a_step, b_step = out.shape[1], a.shape[1], b.shape[1]

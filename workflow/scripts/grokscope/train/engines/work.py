@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from grokscope.train.engines.vectors import LANES, ROWS, compiled
+from grokscope.train.engines.vectors import LANES, ROWS, within
 from grokscope.train.models import Shape
 
 _LINE = 64
@@ -122,13 +122,13 @@ def make_work(shape: Shape, tile_rows: int, dtype: DTypeLike) -> Work:
     return work
 
 
-@compiled
+@within
 def whole(columns: int) -> int:
     """Columns of the vectors that hold these."""
     return (columns + LANES - 1) // LANES * LANES
 
 
-@compiled
+@within
 def copy_in(flat: Any, at: int, rows: int, columns: int, out: Any) -> int:
     """Copy a matrix out of flat parameters; the place after it."""
     for i in range(rows):
@@ -137,14 +137,14 @@ def copy_in(flat: Any, at: int, rows: int, columns: int, out: Any) -> int:
     return at + rows * columns
 
 
-@compiled
+@within
 def turn(matrix: Any, rows: int, columns: int, out: Any) -> None:
     for i in range(rows):
         for j in range(columns):
             out[j, i] = matrix[i, j]
 
 
-@compiled
+@within
 def copy_out(matrix: Any, rows: int, columns: int, flat: Any, at: int) -> int:
     """Copy a matrix into flat gradients; the place after it."""
     for i in range(rows):
@@ -153,7 +153,7 @@ def copy_out(matrix: Any, rows: int, columns: int, flat: Any, at: int) -> int:
     return at + rows * columns
 
 
-@compiled
+@within
 def take_upper(flat: Any, at: int, width: int, n_out: int, work: Any, wanted: bool) -> None:
     """Copy the parameters of all layers but the first, at `at`, and what `wanted` needs."""
     for layer in range(work.weights.shape[0]):
@@ -168,7 +168,7 @@ def take_upper(flat: Any, at: int, width: int, n_out: int, work: Any, wanted: bo
         work.last_gradient[:] = _ZERO
 
 
-@compiled
+@within
 def give_upper(work: Any, width: int, n_out: int, gradient: Any, at: int) -> None:
     """Copy their gradients out."""
     for layer in range(work.weights.shape[0]):
