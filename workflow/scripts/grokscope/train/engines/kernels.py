@@ -17,10 +17,10 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from grokscope.train.engines.compiling import compiled, within
 from grokscope.train.engines.vectors import (
     LANES,
     add_outer,
-    compiled,
     fma,
     gated,
     larger,
@@ -32,7 +32,6 @@ from grokscope.train.engines.vectors import (
     spread,
     store,
     total,
-    within,
 )
 from grokscope.train.engines.work import copy_in, copy_out, give_upper, take_upper, turn, whole
 

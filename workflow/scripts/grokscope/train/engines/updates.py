@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from grokscope.train.engines.vectors import LANES, compiled, doubled, fma, load, spread, total
+from grokscope.train.engines.compiling import compiled
+from grokscope.train.engines.vectors import LANES, doubled, fma, load, spread, total
 
 
 @compiled

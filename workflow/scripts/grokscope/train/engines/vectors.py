@@ -13,12 +13,13 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 from numba.extending import models, overload, register_model
+
+from grokscope.train.engines.compiling import compiled, within
 
 LANES = 8
 # Rows of a block of a product, and numbers in one of its two columns of vectors: as many as the
@@ -26,10 +27,6 @@ LANES = 8
 ROWS, BLOCK_LANES = (8, 16) if binding.get_host_cpu_features().get("avx512f") else (6, LANES)
 _INT32 = ir.IntType(32)
 cgutils: Any = _cgutils
-
-compiled = numba.njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)
-# To be called in compiled code alone.
-within = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def intrinsic(define: Any) -> Any:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from grokscope.train.engines.vectors import LANES, ROWS, within
+from grokscope.train.engines.compiling import within
+from grokscope.train.engines.vectors import LANES, ROWS
 from grokscope.train.models import Shape
 
 _LINE = 64
