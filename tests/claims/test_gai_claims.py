@@ -210,12 +210,18 @@ def test_a_silent_depth_cannot_be_judged(against: Callable[..., None]) -> None:
 
 
 def significance(
-    seeds: int, step: int, against: Callable[..., None], p_recall: float = 0.001, **chance: float
+    seeds: int,
+    step: int,
+    against: Callable[..., None],
+    p_recall: float = 0.001,
+    surrogates: int = 199,
+    **chance: float,
 ) -> dict[str, Any]:
     rows = gai(seeds, depths=(2,))
     against({"shifted": 0.001}, **chance)
     against({"shifted": p_recall}, "recall")
-    return verdict("GAI8", build(rows, alarms=[alarm(row, step) for row in events(rows)]))
+    tables = build(rows, alarms=[alarm(row, step) for row in events(rows)])
+    return verdict("GAI8", tables, settings(surrogates=surrogates))
 
 
 @pytest.mark.parametrize(
@@ -242,8 +248,16 @@ def test_significance_needs_every_adjusted_p(p: float, against: Callable[..., No
     row = significance(6, 700, against, p_recall=p)
     assert row["verdict"] == "undecided"
     assert "Of 2 p-values, adjusted by Holm, those of GAI3 are not below 0.05" in row["reason"]
-    assert "no number of seeds would decide it by this rule alone" in row["reason"]
+    assert "it lacks the significance of every other claim" in row["reason"]
     assert row["measured"] == pytest.approx(0.9)
+
+
+def test_significance_needs_surrogates(against: Callable[..., None]) -> None:
+    """By hand: of 39 surrogates p is 1/40 at best, and twice that is not below 0.05."""
+    row = significance(6, 700, against, p_recall=0.05, surrogates=39)
+    assert row["verdict"] == "undecided"
+    assert "surrogates: of 39 none of 2 adjusted p-values can be below 0.05" in row["reason"]
+    assert "at least 40 are needed" in row["reason"]
 
 
 def test_a_tiny_modulus_is_not_the_gai_study() -> None:

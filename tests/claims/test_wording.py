@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from grokscope.claims.rows import select
-from grokscope.claims.wording import NULLS, beaten, knowledge, sentence
+from grokscope.claims.wording import NULLS, beaten, knowledge, p_values, sentence
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,15 @@ def test_null_models_in_words() -> None:
     )
     assert sentence({}, 0.05) == "has nothing to compare with chance"
     assert "nothing to tell" in knowledge({"random": 0.01, "shifted": 0.01}, 0.05)
+
+
+def test_a_null_model_that_a_perfect_detector_could_not_beat_is_no_evidence() -> None:
+    rows = {
+        "random": {"p": 0.01, "p_best": 0.01},
+        "shifted": {"p": 0.5, "p_best": 0.3},
+        "swapped": {"p": 0.5, "p_best": float("nan")},
+    }
+    assert p_values(rows, 0.05) == {"random": 0.01}
 
 
 def test_select_finds_nulls_and_values() -> None:

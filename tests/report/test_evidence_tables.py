@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 from handmade import cells, column, frame, key, onsets, texts
 
+from grokscope.claims.wording import NULLS
 from grokscope.core.formatting import ABSENT
 from grokscope.report.tables.early_warning import layer_table, outcome_table, rank_table
 from grokscope.report.tables.evidence import cause_table, depth_table, null_table, rule_table
-from grokscope.report.tables.ranking import rank_detectors, ranking_tables
+from grokscope.report.tables.ranking import answer, rank_detectors, ranking_tables
 from grokscope.runs.config import default_analysis
 
 ANALYSIS = default_analysis(phases={"gap": 200}, evaluation={"lead_window": [200, 400]})
@@ -80,7 +81,7 @@ def test_alarms_of_layers_are_those_of_the_published_window_one_to_one() -> None
 def chance(**of: Any) -> dict[str, Any]:
     values = {name: evaluation()[name] for name in list(evaluation())[:9]}
     values |= {"score": "precision", "null_model": "random", "observed": 0.5}
-    return values | {"null_mean": 0.1, "p": 0.01} | of
+    return values | {"null_mean": 0.1, "p": 0.01, "p_best": 0.001} | of
 
 
 def test_rules_come_in_their_order_and_windows_by_length() -> None:
@@ -139,7 +140,7 @@ def test_detectors_are_ranked_by_their_areas_with_the_first_alarm_beside() -> No
         evaluation(**window, detector="constant_time", threshold_source="none", precision=0.2),
         evaluation(**window, detector="step_zero", threshold_source="none", precision=0.1),
     ]
-    ranks = rank_detectors(frame(nulls))
+    ranks = rank_detectors(frame(nulls), ANALYSIS.evaluation.alpha)
     ranking, apart = ranking_tables(ranks, frame(rows), ANALYSIS.evaluation)
     assert column(ranking, "detector") == ["constant time", "CUSUM", "GAI", "alarm at step 0"]
     assert column(ranking, "#") == [ABSENT, "1", "2", ABSENT]
@@ -147,6 +148,18 @@ def test_detectors_are_ranked_by_their_areas_with_the_first_alarm_beside() -> No
     assert column(ranking, "precision") == ["0.200", ABSENT, "0.300", "0.100"]
     assert column(apart, "detector") == ["test accuracy"]
     assert column(apart, "#") == [ABSENT]
+
+
+def test_a_null_model_that_nobody_could_beat_says_nothing_of_a_detector() -> None:
+    curve = {"rule": "curve", "score": "auc", "detector": "gai"}
+    nulls = [chance(**curve, null_model=model) for model in NULLS]
+    nulls[-1] |= {"p": 0.5, "p_best": 0.4}
+    ranks = rank_detectors(frame(nulls), 0.05)
+    assert answer(ranks, 0.05).startswith("Not testable: here even a perfect detector")
+    nulls[-1] |= {"p_best": 0.01}
+    assert answer(rank_detectors(frame(nulls), 0.05), 0.05).startswith("No: of 1 detectors")
+    nulls[-1] |= {"p": 0.01}
+    assert answer(rank_detectors(frame(nulls), 0.05), 0.05).startswith("Yes: GAI knows")
 
 
 def test_causes_are_counted_by_what_came_of_the_alarms() -> None:

@@ -6,6 +6,7 @@ the configured choice. The multiverse measures and judges it under every other c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from grokscope.claims.evidence import Evidence
@@ -38,7 +39,7 @@ def about(
             reason, p = explain(evidence, values, sample, found)
             ruling = supports(found, values, evidence.analysis.evaluation)
             if of_family and ruling.outcome is Outcome.HOLDS and not_significant(evidence):
-                ruling = Ruling(Outcome.UNDECIDED)
+                ruling = Ruling(Outcome.UNDECIDED, lacks=_family_lacks(evidence))
             return Finding(
                 measured=found.measured,
                 interval=found.interval,
@@ -73,6 +74,18 @@ def _check_events(evidence: Evidence, measure: Measure, sample: Sample) -> None:
             f"None of the {len(sample.rows)} {noun} has an event (an onset of generalisation more "
             f"than {evidence.analysis.phases.gap} steps after memorisation)."
         )
+
+
+def _family_lacks(evidence: Evidence) -> str:
+    """What keeps adjusted p-values from counting: too few surrogates, or the data."""
+    family, surrogates = len(evidence.p_holm), evidence.analysis.evaluation.surrogates
+    if family / (1 + surrogates) < evidence.alpha:
+        return "the significance of every other claim, whatever the number of seeds of this one"
+    needed = math.floor(family / evidence.alpha)
+    return (
+        f"surrogates: of {surrogates} none of {family} adjusted p-values can be below "
+        f"{evidence.alpha:g} (at least {needed} are needed)"
+    )
 
 
 def not_significant(evidence: Evidence) -> list[str]:

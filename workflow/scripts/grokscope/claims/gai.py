@@ -44,7 +44,7 @@ from grokscope.claims.measures import (
 )
 from grokscope.claims.registry import NotTestable, Scale, Values
 from grokscope.claims.rules import MAJORITY, Region, fewest
-from grokscope.claims.wording import sentence
+from grokscope.claims.wording import can_beat, sentence
 from grokscope.core.formatting import number, p_text, signed, span, steps
 from grokscope.data.trace import RANK_MEASURES
 from grokscope.evaluate.intervals import Interval
@@ -77,7 +77,8 @@ def _chance(evidence: Evidence, sample: Sample, score: str) -> tuple[str, float 
     }
     if not found:
         return "", None
-    text = f" It {sentence({model: of.p for model, of in found.items()}, evidence.alpha)}."
+    p = {model: of.p for model, of in found.items() if can_beat(of.p_best, evidence.alpha)}
+    text = f" It {sentence(p, evidence.alpha)}."
     if NULL not in found:
         return text, None
     of = found[NULL]
@@ -209,7 +210,7 @@ def spike_size(evidence: Evidence, values: Values, sample: Sample, found: Headli
     reason = (
         f"Over the {found.n} of {int(classification(sample).sum())} classification runs that have "
         f"an alarm before onset (or their end) r = {number(found.measured)} ({p_text(p)}, runs "
-        f"permuted), Spearman's rho = {number(spearman(spike, metric))} "
+        f"permuted as if independent), Spearman's rho = {number(spearman(spike, metric))} "
         f"({_span(ranked)}). Across {len(means)} cells r = "
         f"{number(pearson(means[:, 0], means[:, 1]))}, within cells "
         f"{number(pearson(inner[:, 0], inner[:, 1]))} ({_span(within)}): only "

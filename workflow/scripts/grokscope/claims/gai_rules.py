@@ -21,6 +21,7 @@ from grokscope.claims.rules import (
     rule,
     seeds_needed,
 )
+from grokscope.claims.wording import can_beat
 from grokscope.runs.settings import EvaluationSettings
 
 
@@ -45,7 +46,7 @@ def in_region(region: Callable[[Values], Region]) -> Rule:
 
 def testable(found: Headline | Chance, settings: EvaluationSettings) -> bool:
     """Whether a perfect detector could be told from chance on these events."""
-    return found.p_best is not None and found.p_best < settings.alpha
+    return can_beat(found.p_best, settings.alpha)
 
 
 def depth_testable(found: Headline, settings: EvaluationSettings) -> bool:
@@ -70,7 +71,9 @@ def at_every_depth(found: Headline, values: Values, settings: EvaluationSettings
         return Ruling(Outcome.NOT_TESTABLE)
     significant = all(of.p is not None and of.p < settings.alpha for of in tested.values())
     if ruling.outcome is Outcome.HOLDS and not significant:
-        return Ruling(Outcome.UNDECIDED)
+        return Ruling(
+            Outcome.UNDECIDED, lacks=f"a p-value below {settings.alpha:g} at every depth"
+        )
     return ruling
 
 

@@ -158,6 +158,8 @@ def _more_seeds(ruling: Ruling, seeds: int) -> str:
     """Sentence on how many more seeds would decide; empty for a verdict that decides."""
     if ruling.outcome is not Outcome.UNDECIDED:
         return ""
+    if ruling.lacks:
+        return f" To decide it lacks {ruling.lacks}."
     if ruling.seeds_needed is None:
         return " As measured, no number of seeds would decide it by this rule alone."
     more = ruling.seeds_needed - seeds

@@ -78,19 +78,15 @@ def _fraction(cell: Cell) -> float:
     return float(cell[KEY_COLUMNS.index("train_fraction")])
 
 
-def _at(cell: Cell) -> str:
-    return f"at {_fraction(cell):g}"
-
-
-def _mean(cell: Cell, rows: pd.DataFrame, quantity: str, region: Region) -> Condition:
+def _mean(rows: pd.DataFrame, quantity: str, region: Region) -> Condition:
     """That the mean over the seeds of a cell lies in a region."""
-    return mean(rows["seed"], rows[quantity], region, name=_at(cell))
+    return mean(rows["seed"], rows[quantity], region)
 
 
-def _most(cell: Cell, rows: pd.DataFrame, shown: pd.Series) -> Condition:
+def _most(rows: pd.DataFrame, shown: pd.Series) -> Condition:
     """That most seeds of a cell show what was published, each in all of its runs."""
     by_seed = shown.groupby(rows["seed"]).all()
-    return majority(int(by_seed.sum()), len(by_seed), _at(cell))
+    return majority(int(by_seed.sum()), len(by_seed))
 
 
 def _each(
@@ -118,11 +114,13 @@ def _over_seeds(
         return ""
     parts = []
     for cell, group in _cells(rows).items():
-        found = _mean(cell, group, quantity, Region())
+        found = _mean(group, quantity, Region())
         interval = found.interval(evidence.confidence)
         if interval.low is not None:
             value = show(found.estimate)
-            parts.append(f"{value} ({span(interval.low, interval.high, show)}) {_at(cell)}")
+            parts.append(
+                f"{value} ({span(interval.low, interval.high, show)}) at {_fraction(cell):g}"
+            )
     seeds = rows["seed"].nunique()
     text = f" Over {seeds} seeds, those of fewer steps included, the means are "
     return f"{text}{', '.join(parts)}." if parts else ""
@@ -162,7 +160,7 @@ def primary_lag(evidence: Evidence, values: Values) -> Finding:
     cells = _cells(rows)
     positive = int((rows["lag"] > 0).sum())
     return Finding.of(
-        [_most(cell, group, group["lag"] > 0) for cell, group in cells.items()],
+        [_most(group, group["lag"] > 0) for group in cells.values()],
         evidence.confidence,
         n=len(rows),
         seeds=rows["seed"].nunique(),
@@ -192,8 +190,8 @@ def replicated_lag(evidence: Evidence, values: Values) -> Finding:
                 f"({values['min'][name]} to {values['max'][name]})]"
             )
         parts.append(text)
-    means = [_mean(*cell, "replication_lag", POSITIVE) for cell in cells.items()]
-    shares = [_most(*cell, cell[1]["replication_lag"] > 0) for cell in cells.items()]
+    means = [_mean(group, "replication_lag", POSITIVE) for group in cells.values()]
+    shares = [_most(group, group["replication_lag"] > 0) for group in cells.values()]
     positive = int((rows["replication_lag"] > 0).sum())
     smallest = min(means, key=Condition.room)
     return Finding(
@@ -223,7 +221,7 @@ def control_lag(evidence: Evidence, values: Values) -> Finding:
     if boundary:
         boundary += " There the sign of the lag follows from the rule that skips the start."
     return Finding.of(
-        [_most(cell, group, group["lag"] <= 0) for cell, group in cells.items()],
+        [_most(group, group["lag"] <= 0) for group in cells.values()],
         evidence.confidence,
         n=len(rows),
         seeds=rows["seed"].nunique(),
@@ -244,7 +242,7 @@ def anticorrelation(evidence: Evidence, values: Values) -> Finding:
     region = Region(low - values["tolerance"], high + values["tolerance"])
     inside = int(rows["pearson_r"].round(2).between(low, high).sum())
     return Finding.of(
-        [_mean(*cell, "pearson_r", region) for cell in cells.items()],
+        [_mean(group, "pearson_r", region) for group in cells.values()],
         evidence.confidence,
         n=len(rows),
         seeds=rows["seed"].nunique(),

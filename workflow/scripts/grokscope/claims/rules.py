@@ -86,15 +86,12 @@ class Condition:
         Seeds that it is measured on.
     region
         What it must be.
-    name
-        What tells it from the claim's other conditions, in words.
     """
 
     estimate: float
     interval: Callable[[float], Interval]
     seeds: int
     region: Region
-    name: str = ""
 
     def room(self) -> float:
         """How far inside the region the estimate lies; negative outside of it."""
@@ -102,10 +99,21 @@ class Condition:
 
 
 class Ruling(NamedTuple):
-    """What a rule says: the outcome, and about how many seeds would decide (None: no number)."""
+    """What a rule says.
+
+    Attributes
+    ----------
+    outcome
+        The verdict.
+    seeds_needed
+        About how many seeds would decide; None if no number would.
+    lacks
+        What is missing to a decision, as a clause, where it is not seeds for the claim's number.
+    """
 
     outcome: Outcome
     seeds_needed: int | None = None
+    lacks: str = ""
 
 
 def rule(conditions: Sequence[Condition], confidence: float) -> Ruling:
@@ -142,7 +150,6 @@ def mean(
     region: Region,
     *,
     scatter: float = 0.0,
-    name: str = "",
 ) -> Condition:
     """That the mean over seeds lies in a region.
 
@@ -161,7 +168,6 @@ def mean(
         ),
         seeds=len(np.unique(labels)),
         region=region,
-        name=name,
     )
 
 
@@ -198,7 +204,7 @@ def seeds_needed(condition: Condition, confidence: float) -> int | None:
     return max(least, needed, condition.seeds + 1)
 
 
-def majority(shown: int, seeds: int, name: str = "") -> Condition:
+def majority(shown: int, seeds: int) -> Condition:
     """That more than half of all seeds show what was published.
 
     Parameters
@@ -211,5 +217,4 @@ def majority(shown: int, seeds: int, name: str = "") -> Condition:
         interval=lambda confidence: proportion_interval(shown, seeds, confidence),
         seeds=seeds,
         region=MAJORITY,
-        name=name,
     )

@@ -33,9 +33,17 @@ def null_rows(chance: pd.DataFrame, **where: Any) -> dict[str, dict[str, Any]]:
     return {row["null_model"]: row for row in records(rows[rows["p"].notna()])}
 
 
-def p_values(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """p-value by null model, of :func:`null_rows`."""
-    return {name: float(row["p"]) for name, row in rows.items()}
+def p_values(rows: Mapping[str, Mapping[str, Any]], alpha: float) -> dict[str, float]:
+    """p-value by null model, of :func:`null_rows`.
+
+    Without null models that even a perfect detector could not beat: nothing follows from their p.
+    """
+    return {name: float(row["p"]) for name, row in rows.items() if can_beat(row["p_best"], alpha)}
+
+
+def can_beat(p_best: float | None, alpha: float) -> bool:
+    """Whether a perfect detector could be told from chance; null or NaN: it is not known to."""
+    return p_best is not None and p_best < alpha
 
 
 def beaten(p: Mapping[str, float], alpha: float) -> str:

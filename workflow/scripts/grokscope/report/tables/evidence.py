@@ -112,7 +112,7 @@ def depth_table(
                 *(cell(name) for name in ("n_runs", "n_events", "n_judged", "n_hits")),
                 _scored(cell, "precision"),
                 *p_cells(nulls),
-                knows(p_values(nulls), settings.alpha),
+                knows(p_values(nulls, settings.alpha), settings.alpha),
                 _scored(cell, "recall"),
             ]
         )
@@ -219,7 +219,7 @@ def evidence(results: Mapping[str, pd.DataFrame], analysis: Analysis) -> tuple[s
     """
     evaluation, chance = results["evaluation"], results["chance"]
     window = analysis.evaluation.lead_window
-    ranks = rank_detectors(chance)
+    ranks = rank_detectors(chance, analysis.evaluation.alpha)
     found = [
         *ranking_tables(ranks, evaluation, analysis.evaluation),
         rule_table(evaluation, window, "published"),

@@ -33,6 +33,8 @@ class Rank:
     ----------
     nulls
         Rows of the table ``chance`` by null model.
+    p
+        p-values by null model, without those that even a perfect detector could not beat.
     uses_test_data
         Whether its signal needs held-out data: then it is not ranked.
     is_reference
@@ -42,13 +44,9 @@ class Rank:
     detector: str
     area: float
     nulls: Mapping[str, Mapping[str, Any]]
+    p: Mapping[str, float]
     uses_test_data: bool
     is_reference: bool
-
-    @property
-    def p(self) -> dict[str, float]:
-        """p-value by null model."""
-        return p_values(self.nulls)
 
     @property
     def ranked(self) -> bool:
@@ -56,7 +54,7 @@ class Rank:
         return not (self.uses_test_data or self.is_reference)
 
 
-def rank_detectors(chance: pd.DataFrame) -> list[Rank]:
+def rank_detectors(chance: pd.DataFrame, level: float) -> list[Rank]:
     """Detectors by falling area, over all tasks and depths of the study."""
     rows = select(chance, **POOLED, layer=COMBINED, rule="curve", score="auc")
     found = []
@@ -67,7 +65,8 @@ def rank_detectors(chance: pd.DataFrame) -> list[Rank]:
         known = DETECTORS.get(name)
         area = float(next(iter(nulls.values()))["observed"])
         test_data = known is not None and known.uses_test_data
-        found.append(Rank(name, area, nulls, test_data, known is None))
+        p = p_values(nulls, level)
+        found.append(Rank(name, area, nulls, p, test_data, known is None))
     return sorted(found, key=lambda rank: (-rank.area, rank.detector))
 
 
@@ -80,12 +79,14 @@ def answer(ranks: Sequence[Rank], level: float) -> str:
     ranked = [rank for rank in ranks if rank.ranked]
     if not ranked:
         return "No held-out run has an event that scores could be compared with."
-    holm, _ = adjust([max(rank.p.values()) for rank in ranked])
-    complete = [set(rank.p) == set(NULLS) for rank in ranked]
+    largest = [max(rank.p.values()) if set(rank.p) == set(NULLS) else None for rank in ranked]
+    if not any(p is not None for p in largest):
+        return "Not testable: here even a perfect detector could not beat every null model."
+    holm, _ = adjust(largest)
     knowing = [
         detector_words(rank.detector)
-        for rank, p, whole in zip(ranked, holm, complete, strict=True)
-        if whole and p is not None and p < level
+        for rank, p in zip(ranked, holm, strict=True)
+        if p is not None and p < level
     ]
     if knowing:
         verb = "knows" if len(knowing) == 1 else "know"
