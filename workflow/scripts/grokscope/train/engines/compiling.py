@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numba
 from numba.core import caching, config
@@ -44,7 +44,7 @@ class _UserCache(caching.UserWideCacheLocator):
 
 class _Implementation(caching.CompileResultCacheImpl):
     # Beside the source where the user's cache cannot be written.
-    _locator_classes: ClassVar[list[type[object]]] = [_UserCache, caching.InTreeCacheLocator]
+    _locator_classes = [_UserCache, caching.InTreeCacheLocator]  # noqa: RUF012
 
 
 class _Cache(caching.FunctionCache):
