@@ -1,6 +1,6 @@
 """Public names: what ``from grokscope import …`` gives.
 
-Training needs torch and is imported when it is first asked for; all else works without.
+Training needs numba and is imported when it is first asked for; all else works without.
 
 ========================  =========================================================
 ``train_run``             train one run
@@ -109,7 +109,7 @@ def run_spec(
 def train_run(
     spec: RunSpec, path: str | PathLike[str] | None = None, device: str = "auto"
 ) -> Trace:
-    """Train one run; needs torch and numba.
+    """Train one run; needs numba, and torch on an accelerator.
 
     Parameters
     ----------
