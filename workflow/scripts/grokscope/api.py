@@ -1,7 +1,7 @@
 """Public names: what ``from grokscope import …`` gives.
 
-Training and the monitor need torch and are imported when they are first asked for; all else works
-without.
+Training needs numba, the monitor torch; both are imported when they are first asked for. All else
+works without.
 
 ========================  =========================================================
 ``GradientMonitor``       norms, logs and alarms of any training loop
@@ -135,7 +135,7 @@ def run_spec(
 def train_run(
     spec: RunSpec, path: str | PathLike[str] | None = None, device: str = "auto"
 ) -> Trace:
-    """Train one run; needs torch and numba.
+    """Train one run; needs numba, and torch on an accelerator.
 
     Parameters
     ----------
