@@ -9,7 +9,7 @@ any other in blocks of ``resolution`` steps, as in ``evaluation``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -37,6 +37,12 @@ class Rows(NamedTuple):
 
     frame: pd.DataFrame
     layers: Sequence[Any]
+    # Measured at every step, as in our own trainings.
+    imported = False
+
+    def every_step(self, names: Iterable[str]) -> list[str]:
+        """All of some columns: the monitor measures at every step."""
+        return list(names)
 
 
 class LiveAlarm(NamedTuple):

@@ -93,7 +93,8 @@ def grad_norm_peak(trace: Trace, analysis: Analysis) -> Signals:
 )
 def weight_norm_turn(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - w[t] / max(w[0 .. t])`` with w the root of the layers' summed squared norms."""
-    if trace.imported:
+    # Logs may have the whole network's alone.
+    if "weight_norm" in trace.frame:
         return {COMBINED: fall_from_peak(level(trace, "weight_norm"))}
     squares = [column(trace, f"weight_norm_{layer}") ** 2 for layer in trace.layers]
     return {COMBINED: fall_from_peak(np.sqrt(np.sum(squares, axis=0)))}

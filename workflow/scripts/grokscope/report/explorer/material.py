@@ -21,9 +21,10 @@ from grokscope.claims.registry import CLAIMS
 from grokscope.claims.rows import records
 from grokscope.core.formatting import detector_words
 from grokscope.data.layout import axis_words, varying
+from grokscope.data.tables import run_keys
 from grokscope.data.trace import Trace
 from grokscope.evaluate import study as evaluated
-from grokscope.evaluate.matching import floats, run_keys
+from grokscope.evaluate.matching import floats
 from grokscope.measure.detectors.registry import DETECTORS
 from grokscope.measure.detectors.scores import block_maxima, first_score, run_signals
 from grokscope.measure.phases import PHASES

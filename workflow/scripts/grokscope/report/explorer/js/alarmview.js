@@ -6,7 +6,7 @@ import { downloadCsv, downloadSvg } from "explorer/export.js";
 import { number, plain, probability, steps as stepText, words } from "explorer/format.js";
 import { FALSE, HIT, OPEN, verdicts } from "explorer/judge.js";
 import { claimBox } from "explorer/overview.js";
-import { WHOLE } from "explorer/panels.js";
+import { layerName, WHOLE } from "explorer/panels.js";
 import { COLOURS, Plot, library } from "explorer/plots.js";
 import { address, go, keep, state } from "explorer/state.js";
 import { simple, sortable } from "explorer/table.js";
@@ -220,7 +220,7 @@ export function showAlarms(root, study, header) {
     fill(curveBody, simple("All thresholds on offer", ["threshold", "precision", "recall", "false alarms per 10,000 steps", "time in warning", "alarms"], curve.rows.map((of) => [plain(of.value), number(of.precision), number(of.recall), number(of.falseAlarms), number(of.warned), String(of.alarms)])));
   };
 
-  const detectors = study.signals.map((of) => [`${of.detector} ${of.layer}`, `${of.title}${of.layer === WHOLE ? "" : `, layer ${of.layer}`}${of.uses_test_data ? " (uses test data)" : ""}`]);
+  const detectors = study.signals.map((of) => [`${of.detector} ${of.layer}`, `${of.title}${of.layer === WHOLE ? "" : `, ${layerName(of.layer)}`}${of.uses_test_data ? " (uses test data)" : ""}`]);
   const readings = signal.steps ? [["steps", "to the step (as stated thresholds)"], ["blocks", `in blocks of ${evaluation.resolution} steps (as chosen thresholds)`]] : [["blocks", `in blocks of ${evaluation.resolution} steps`]];
   const claim = study.claims.find((of) => of.claim === now.claim);
   fill(

@@ -12,6 +12,9 @@ const TITLES = {
 };
 export const WHOLE = "combined";
 
+/** A layer in words: our own trainings number theirs, others name them. */
+export const layerName = (layer) => (/^\d+$/.test(layer) ? `layer ${layer}` : layer);
+
 /** Panel and part of a column: train_loss is of loss, grad_norm_2 is layer 2 of grad_norm. */
 export function placed(column) {
   for (const part of ["train", "test"]) {
@@ -21,7 +24,7 @@ export function placed(column) {
     if (column === family) return { panel: family, part: WHOLE, layer: WHOLE };
     if (column.startsWith(`${family}_`)) {
       const layer = column.slice(family.length + 1);
-      return { panel: family, part: /^\d+$/.test(layer) ? `layer ${layer}` : layer, layer };
+      return { panel: family, part: layerName(layer), layer };
     }
   }
   return { panel: column, part: "" };

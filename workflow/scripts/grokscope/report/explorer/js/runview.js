@@ -3,7 +3,7 @@
 import { choice, el, fill, say } from "explorer/dom.js";
 import { downloadCsv, downloadSvg } from "explorer/export.js";
 import { plain, steps as stepText } from "explorer/format.js";
-import { panelTitle, panelsOf, WHOLE } from "explorer/panels.js";
+import { layerName, panelTitle, panelsOf, WHOLE } from "explorer/panels.js";
 import { COLOURS, DASHES, Plot, extent, within } from "explorer/plots.js";
 import { address, go, keep, state } from "explorer/state.js";
 import { simple } from "explorer/table.js";
@@ -106,7 +106,7 @@ export function showRuns(root, study, header) {
   const scored = signals.filter((of) => of.detector === detector);
   const scores = scored.flatMap((of, place) => {
     const found = study.scoresOf(of, false);
-    const part = of.layer === WHOLE ? WHOLE : `layer ${of.layer}`;
+    const part = layerName(of.layer);
     return shown.filter((run) => found.runs.includes(run)).map((run) => ({ ...series(run, { part }, place), ...moved(found.points(run), run) }));
   });
   if (scores.length) {
@@ -174,7 +174,7 @@ export function showRuns(root, study, header) {
       choice("Axis of steps", [["step", "steps"], ["onset", "steps before onset"]], now.align ?? "step", (align) => go({ align: align === "step" ? null : align, from: null, to: null }), "align"),
       choice("Steps", [["linear", "linear"], ["log", "log"]], logarithmicX ? "log" : "linear", (x) => go({ x: x === "linear" ? null : x, from: null, to: null }), "x"),
       choice("Values", [["log", "log where wide"], ["linear", "linear"]], wide ? "log" : "linear", (scale) => go({ scale: scale === "log" ? null : scale }), "scale"),
-      choice("Layer", [["all", "all"], ...layers.map((of) => [of, /^\d+$/.test(of) ? `layer ${of}` : of])], layer, (of) => go({ layer: of }), "layer"),
+      choice("Layer", [["all", "all"], ...layers.map((of) => [of, layerName(of)])], layer, (of) => go({ layer: of }), "layer"),
       choice("Score of", detectors.map((of) => [of, study.signals.find((one) => one.detector === of).title]), detector, (of) => go({ detector: of }), "detector"),
       el(
         "span",
@@ -236,7 +236,7 @@ function events(study, header, shown, zero, detector, single) {
       if (main || single) marks.push({ x: step - zero(run), colour: colour(main ? COLOURS[2] : COLOURS[6]), dash: MARK_DASH[name] ?? "dashed", name });
     }
     for (const of of study.alarmsOf(run)) {
-      row(of.step, `alarm of ${study.signal(of.detector, of.layer)?.title ?? of.detector}, ${of.layer === WHOLE ? WHOLE : `layer ${of.layer}`}${of.cause === "none" ? "" : `; ${of.cause.replaceAll("_", " ")}`}`, of.score);
+      row(of.step, `alarm of ${study.signal(of.detector, of.layer)?.title ?? of.detector}, ${layerName(of.layer)}${of.cause === "none" ? "" : `; ${of.cause.replaceAll("_", " ")}`}`, of.score);
       if (of.detector === detector && of.layer === WHOLE) marks.push({ x: of.step - zero(run), colour: colour(COLOURS[1]), dash: "solid", name: "alarm" });
     }
     if (single && onset !== null) {
