@@ -37,8 +37,10 @@ class Rows(NamedTuple):
 
     frame: pd.DataFrame
     layers: Sequence[Any]
-    # Measured at every step, as in our own trainings.
-    imported = False
+    @property
+    def imported(self) -> bool:
+        """No: measured at every step, as in our own trainings."""
+        return False
 
     def every_step(self, names: Iterable[str]) -> list[str]:
         """All of some columns: the monitor measures at every step."""
