@@ -37,6 +37,7 @@ class Rows(NamedTuple):
 
     frame: pd.DataFrame
     layers: Sequence[Any]
+
     @property
     def imported(self) -> bool:
         """No: measured at every step, as in our own trainings."""
