@@ -191,24 +191,6 @@ def gai_study(own_seeds: int) -> dict[str, Any]:
     return read_config("config")["studies"]["gai"] | {"grids": grids}
 
 
-def smaller_evidence(held_out: int, deep: int) -> dict[str, Any]:
-    """The study gai of the evidence with two seeds for thresholds and so many others a cell.
-
-    Parameters
-    ----------
-    deep
-        Others of the cells of depths 6 and 8, of which each depth has two.
-    """
-    values = read_config("evidence")
-    chosen = values["analysis"]["evaluation"]["development_seeds"]
-    study = values["studies"]["gai"]
-    for grid in study["grids"]:
-        own = [seed for seed in grid["seeds"] if seed not in chosen]
-        number = deep if grid["depths"] == [6, 8] else held_out
-        grid["seeds"] = [seed for seed in grid["seeds"] if seed in chosen][:2] + own[:number]
-    return study
-
-
 def gai_trace(spec: RunSpec, draw: int = 0, warns: bool = True, deep: bool = True) -> Trace:
     """GAI1-GAI8: a spike about 300 steps before onset, from the last layer to the first, the
     larger the better the run ends; a rank that falls by 40% at onset.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,6 @@ from control_worlds import (
     gai_trace,
     none_holds,
     only,
-    smaller_evidence,
     world,
 )
 
@@ -65,12 +63,10 @@ def test_a_perfect_detector_passes_with_the_fewest_seeds(draw: int) -> None:
     assert world(config, "gai", partial(gai_trace, draw=draw)).verdicts() == TRUE
 
 
-@pytest.mark.parametrize(
-    "studies", [None, {"gai": smaller_evidence(20, 5)}], ids=["config", "evidence"]
-)
-def test_a_perfect_detector_on_the_grids_of_the_configurations(studies: Any) -> None:
+@pytest.mark.parametrize("name", ["config", "evidence"])
+def test_a_perfect_detector_at_the_scale_of_the_configurations(name: str) -> None:
     """Depths 6 and 8 do not grok there, as in the pilot, so nothing can be said of every depth."""
-    of = world(configuration("config", studies), "gai", partial(gai_trace, deep=False))
+    of = world(configuration(name), "gai", partial(gai_trace, deep=False))
     only({"GAI7": NOT_TESTABLE}, of.verdicts(), TRUE)
     row = of.judged().loc["GAI7"]
     assert row["p"] < 0.05, "where there are events, alarms beat shifted ones"
@@ -80,8 +76,7 @@ def test_a_perfect_detector_on_the_grids_of_the_configurations(studies: Any) -> 
 
 def test_depths_of_two_events_leave_the_other_claims_alone() -> None:
     """A detector that is right everywhere, at two depths of two events each."""
-    studies = {"gai": smaller_evidence(10, 1)}
-    of = world(configuration("config", studies), "gai", gai_trace)
+    of = world(configuration("evidence"), "gai", gai_trace)
     only({"GAI7": NOT_TESTABLE}, of.verdicts(), TRUE)
 
 
