@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,6 +47,18 @@ def run_tool(
         timeout=timeout,
         check=False,
     )
+
+
+def finished_jobs(folder: Path, *arguments: str) -> Counter[str]:
+    """Run the workflow; number of finished jobs by rule."""
+    before = set(folder.glob(".snakemake/log/*.log"))
+    result = run_tool(["snakemake", *arguments], folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    logs = set(folder.glob(".snakemake/log/*.log")) - before
+    text = "".join(log.read_text() for log in logs)
+    finished = Counter(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", text))
+    finished.pop("all", None)
+    return finished
 
 
 def copy_checkout(folder: Path) -> None:

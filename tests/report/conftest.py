@@ -39,19 +39,21 @@ def explorer_file(small_results: Results, tmp_path_factory: pytest.TempPathFacto
     return write_page(small_results, tmp_path_factory.mktemp("explorer") / "explorer.html")
 
 
-@pytest.fixture
-def desktop(browser: Browser, explorer_file: Path) -> Iterator[Looked]:
-    """The explorer on a desktop; its console must stay free of errors."""
-    looked = Looked(browser, explorer_file, DESKTOP, dark=False)
+def _looked(browser: Browser, path: Path, size: dict[str, int], dark: bool) -> Iterator[Looked]:
+    """A page whose console must stay free of errors."""
+    looked = Looked(browser, path, size, dark)
     yield looked
     looked.context.close()
     assert looked.problems == []
+
+
+@pytest.fixture
+def desktop(browser: Browser, explorer_file: Path) -> Iterator[Looked]:
+    """The explorer on a desktop."""
+    yield from _looked(browser, explorer_file, DESKTOP, dark=False)
 
 
 @pytest.fixture
 def phone(browser: Browser, explorer_file: Path) -> Iterator[Looked]:
     """The same on a phone, in the dark."""
-    looked = Looked(browser, explorer_file, PHONE, dark=True)
-    yield looked
-    looked.context.close()
-    assert looked.problems == []
+    yield from _looked(browser, explorer_file, PHONE, dark=True)

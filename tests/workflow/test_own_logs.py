@@ -2,9 +2,7 @@
 
 import json
 import os
-import re
 import shutil
-from collections import Counter
 
 import pandas as pd
 import pytest
@@ -14,7 +12,7 @@ import yaml
 from foreign_logs import curves
 from grokscope import GradientMonitor, read_runs
 from grokscope.measure.lacking import parse_reasons
-from project import copy_checkout, run_tool
+from project import copy_checkout, finished_jobs, run_tool
 from synthetic import learning_run
 
 pytestmark = pytest.mark.slow
@@ -69,15 +67,7 @@ def watch(path, seed):
 
 def snakemake(folder, *arguments):
     """Run the workflow; number of finished jobs by rule."""
-    before = set(folder.glob(".snakemake/log/*.log"))
-    call = ["snakemake", "all", "--cores", "2", *arguments, "--configfile", "logs.yaml"]
-    result = run_tool(call, folder)
-    assert result.returncode == 0, result.stdout + result.stderr
-    logs = set(folder.glob(".snakemake/log/*.log")) - before
-    text = "".join(log.read_text() for log in logs)
-    finished = Counter(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", text))
-    finished.pop("all", None)
-    return finished
+    return finished_jobs(folder, "all", "--cores", "2", *arguments, "--configfile", "logs.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import yaml
 from grokscope.data.trace_reader import read_trace
 from grokscope.runs.jobs import estimated_seconds
 from grokscope.runs.paths import STUDY_TABLES
-from project import TINY, copy_checkout, run_tool
+from project import TINY, copy_checkout, finished_jobs, run_tool
 
 pytestmark = pytest.mark.slow
 
@@ -23,14 +23,7 @@ REPORT = {"write_report": 1, "validate_results": 1, "check_validation": 1}
 
 def snakemake(folder: Path, *arguments: str, config=OF_TINY, targets=("all",)) -> Counter:
     """Run the workflow; number of finished jobs by rule."""
-    before = set(folder.glob(".snakemake/log/*.log"))
-    result = run_tool(["snakemake", *targets, "--cores", "2", *arguments, *config], folder)
-    assert result.returncode == 0, result.stdout + result.stderr
-    logs = set(folder.glob(".snakemake/log/*.log")) - before
-    text = "".join(log.read_text() for log in logs)
-    finished = Counter(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", text))
-    finished.pop("all", None)
-    return finished
+    return finished_jobs(folder, *targets, "--cores", "2", *arguments, *config)
 
 
 def planned(folder: Path, *arguments: str, config=OF_TINY, targets=("all",)) -> Counter:
