@@ -72,7 +72,7 @@ SWEEP = {"kind": "phase_diagram", "grids": [GOOD]}
         ("studies", {}, "studies: is empty"),
         (GRID + ".seeds", [-1], r"seeds\[0\]: -1 is not allowed; allowed: integer >= 0"),
         (GRID + ".seeds", [1.5], r"seeds\[0\]: 1.5 is not allowed; allowed: integer"),
-        (GRID + ".depths", [9], r"depths\[0\]: 9 is not allowed; allowed: integer >= 2 and <= 8"),
+        (GRID + ".depths", [9], r"depths\[0\]: 9 is not allowed; allowed: integer >= 1 and <= 8"),
         (GRID + ".tasks", ["sums"], r"tasks\[0\]: \"sums\" is not allowed; allowed: one of modu"),
         (GRID + ".train_fractions", [1.0], r"train_fractions\[0\]: 1.0 is not allowed.*< 1"),
         (

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy as np
 import pandas as pd
 
 from grokscope.data.tables import read_table
@@ -76,6 +77,8 @@ def _text(value: Any) -> str:
     """A varied setting as in the key of a run; "none" for null."""
     if pd.isna(value):
         return "none"
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
     return decimal_string(value) if isinstance(value, float) else str(value)
 
 

@@ -242,6 +242,32 @@ class StudySettings:
     embedding_dim: int
     learning_rate: float
     betas: tuple[float, float]
+    model: str
+    module: str | None
+    heads: int
+    mlp_ratio: float
+    norm: str
+    activation: str
+    biases: str
+    initialisation: str
+    tied: bool
+    equals_token: bool
+    positions: bool
+    causal: bool
+    pooling: str
+    initial_scale: float
+    optimizer: str
+    momentum: float
+    nesterov: bool
+    muon_learning_rate: float
+    warmup_steps: int
+    schedule: str
+    batch_size: int | None
+    gradient_filter: str
+    filter_decay: float
+    filter_strength: float
+    loss: str
+    dtype: str
     test_every: int
     rank_every: int | None
     rank_tolerance: float

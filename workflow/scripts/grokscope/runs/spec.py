@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -23,6 +23,43 @@ VARIABLE = (
     "embedding_dim",
     "learning_rate",
     "betas",
+    # Only what differs from a multilayer perceptron trained by full-batch AdamW has values here.
+    "model",
+    "heads",
+    "mlp_ratio",
+    "norm",
+    "activation",
+    "biases",
+    "initialisation",
+    "tied",
+    "equals_token",
+    "positions",
+    "causal",
+    "pooling",
+    "initial_scale",
+    "optimizer",
+    "momentum",
+    "nesterov",
+    "muon_learning_rate",
+    "warmup_steps",
+    "schedule",
+    "batch_size",
+    "gradient_filter",
+    "filter_decay",
+    "filter_strength",
+    "loss",
+    "dtype",
+)
+
+# Those of them that are decimals.
+DECIMALS = (
+    "learning_rate",
+    "mlp_ratio",
+    "initial_scale",
+    "momentum",
+    "muon_learning_rate",
+    "filter_decay",
+    "filter_strength",
 )
 
 
@@ -113,11 +150,14 @@ class RunKey(NamedTuple):
 
 TRACES = "results/traces"
 _UNUSED = "none"
+_TRUTH = {"true": True, "false": False}
 # How a setting's text becomes a value of its key column; whole numbers unless named.
 _FROM_TEXT: dict[str, Callable[[str], Any]] = {
-    "encoding": str,
-    "learning_rate": float,
-    "betas": str,
+    **dict.fromkeys(("encoding", "betas", "model", "norm", "activation", "biases"), str),
+    **dict.fromkeys(("initialisation", "pooling", "optimizer", "schedule"), str),
+    **dict.fromkeys(("gradient_filter", "loss", "dtype"), str),
+    **dict.fromkeys(DECIMALS, float),
+    **dict.fromkeys(("tied", "equals_token", "positions", "causal", "nesterov"), _TRUTH.get),
 }
 
 
@@ -127,6 +167,8 @@ def _as_text(value: Any) -> str:
         return _UNUSED
     if isinstance(value, tuple):
         return ",".join(map(_as_text, value))
+    if isinstance(value, bool):
+        return str(value).lower()
     return decimal_string(value) if isinstance(value, float) else str(value)
 
 
@@ -150,11 +192,16 @@ class EarlyStop:
 class RunSpec:
     """Everything that a training depends on besides code and libraries.
 
-    Parameters that the task or the encoding does not use are None, so that changing them does
-    not train the run again.
+    Parameters that the task, the network or the optimiser does not use are None, so that changing
+    them does not train the run again. Fields with a default are left out of the JSON where they
+    have it: those of a multilayer perceptron trained by full-batch AdamW.
 
     Attributes
     ----------
+    depth, width
+        Linear layers and their hidden units; of a transformer its blocks and ``d_model``.
+    module, module_code
+        A user's own network: ``path/to/file.py:factory``, and the hash of the file's syntax tree.
     varied
         Names of the settings that belong to the run's identity because its study varies them.
         They affect the run's name alone, so they are part of neither comparisons nor traces.
@@ -174,12 +221,39 @@ class RunSpec:
     encoding: str
     embedding_dim: int | None
     learning_rate: float
-    betas: tuple[float, float]
+    betas: tuple[float, float] | None
     steps: int
     test_every: int
     rank_every: int | None
     rank_tolerance: float
     early_stop: EarlyStop | None
+    model: str = "mlp"
+    module: str | None = None
+    module_code: str | None = None
+    heads: int | None = None
+    mlp_ratio: float | None = None
+    norm: str | None = None
+    activation: str | None = None
+    biases: str | None = None
+    initialisation: str | None = None
+    tied: bool | None = None
+    equals_token: bool | None = None
+    positions: bool | None = None
+    causal: bool | None = None
+    pooling: str | None = None
+    initial_scale: float = 1.0
+    optimizer: str = "adamw"
+    momentum: float | None = None
+    nesterov: bool | None = None
+    muon_learning_rate: float | None = None
+    warmup_steps: int = 0
+    schedule: str = "constant"
+    batch_size: int | None = None
+    gradient_filter: str = "without"
+    filter_decay: float | None = None
+    filter_strength: float | None = None
+    loss: str = "standard"
+    dtype: str = "float32"
     varied: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -197,7 +271,11 @@ class RunSpec:
             Whether to include the names of varied settings, which jobs need.
         """
         # Not asdict: it makes deep copies, and a plan has tens of thousands of specifications.
-        values = {name: getattr(self, name) for name in _FIELDS}
+        values = {name: getattr(self, name) for name in _REQUIRED}
+        for name, usual in _USUAL.items():
+            value = getattr(self, name)
+            if value != usual:
+                values[name] = value
         if self.early_stop is not None:
             values["early_stop"] = vars(self.early_stop)
         if with_varied and self.varied:
@@ -224,21 +302,25 @@ class RunSpec:
         ValueError
             If a field is missing or unknown.
         """
-        if not isinstance(values, dict) or set(values) - {"varied"} != _FIELDS:
-            found = set(values) if isinstance(values, dict) else {type(values).__name__}
-            raise ValueError(f"not a run specification; fields differ: {sorted(found ^ _FIELDS)}")
-        stop = values["early_stop"]
+        found = set(values) if isinstance(values, dict) else {type(values).__name__}
+        wrong = found - _REQUIRED - set(_USUAL) - {"varied"} | _REQUIRED - found
+        if wrong:
+            raise ValueError(f"not a run specification; fields differ: {sorted(wrong)}")
+        stop, betas = values["early_stop"], values["betas"]
         return cls(
             **values
             | {
-                "betas": tuple(values["betas"]),
+                "betas": None if betas is None else tuple(betas),
                 "early_stop": None if stop is None else EarlyStop.from_values(stop),
                 "varied": tuple(values.get("varied", ())),
             }
         )
 
 
-_FIELDS = frozenset(item.name for item in fields(RunSpec)) - {"varied"}
+_REQUIRED = frozenset(item.name for item in fields(RunSpec) if item.default is MISSING)
+# What a run has whose specification does not say.
+_USUAL = {item.name: item.default for item in fields(RunSpec) if item.name not in _REQUIRED}
+del _USUAL["varied"]
 
 
 def read_specs(text: str) -> list[RunSpec]:
