@@ -26,7 +26,7 @@ from grokscope.claims.registry import CLAIMS
 from grokscope.claims.rules import Outcome
 from grokscope.claims.samples import CHOICES, Choice, Samples
 from grokscope.data.tables import from_rows
-from grokscope.data.trace import RANK_MEASURES
+from grokscope.data.parts import RANK_MEASURES
 
 
 def claims_of(measure: Measure, claims: ClaimSet | None) -> list[PublishedClaim | None]:

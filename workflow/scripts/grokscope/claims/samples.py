@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from grokscope.claims.measures import NULL, Chance, Measure, Sample
-from grokscope.data.trace import RANK_MEASURES
+from grokscope.data.parts import RANK_MEASURES
 from grokscope.evaluate import nulls
 from grokscope.evaluate.chance_table import chance_rows
 from grokscope.evaluate.matching import AtRisk, alarms_of, floats

@@ -17,7 +17,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from grokscope.core.formatting import count, words
-from grokscope.data.trace import RANK_MEASURES, Trace
+from grokscope.data.parts import RANK_MEASURES
+from grokscope.data.trace import Trace
 from grokscope.figures import layout, style
 from grokscope.figures.palette import colour
 from grokscope.figures.parts.events import mark_onset

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from grokscope.data.trace import RANK_MEASURES, Trace
+from grokscope.data.parts import RANK_MEASURES
+from grokscope.data.trace import Trace
 from grokscope.runs.settings import RankSettings
 from grokscope.runs.spec import RunKey
 

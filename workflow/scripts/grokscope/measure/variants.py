@@ -23,7 +23,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from grokscope.data.tables import from_rows
-from grokscope.data.trace import RANK_MEASURES, Trace
+from grokscope.data.parts import RANK_MEASURES
+from grokscope.data.trace import Trace
 from grokscope.measure.alarms import alarm_steps, largest_spike, spike_peaks
 from grokscope.measure.detectors.registry import DETECTORS, GAI
 from grokscope.measure.detectors.scores import first_score

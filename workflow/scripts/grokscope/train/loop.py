@@ -24,7 +24,7 @@ from grokscope.data.trace import TraceInfo
 from grokscope.runs.spec import RunSpec
 from grokscope.train.checkpoint import Checkpoint, Snapshot
 from grokscope.train.dataset import Dataset, make_dataset
-from grokscope.train.engines import make_engine
+from grokscope.train.engines import make_engine, own_parts
 from grokscope.train.engines.base import MAX_ROWS, Columns, select_runs
 from grokscope.train.processors import processor_kind
 
@@ -38,6 +38,8 @@ SHARED = (
     "early_stop",
     "encoding",
     "depth",
+    "model",
+    "module",
 )
 
 
@@ -97,7 +99,8 @@ class _Run:
 
     def __init__(self, spec: RunSpec, data: Dataset, snapshot: Snapshot | None) -> None:
         self.spec, self.data = spec, data
-        self.columns = Columns(spec)
+        self.parts = own_parts(spec, data)
+        self.columns = Columns(spec, self.parts)
         # One row per column, so that a column needs no copy. Zeros, not NaN: pages that are never
         # written take no memory.
         self._log = np.zeros((len(self.columns.names), spec.steps + 1), np.float32)
@@ -183,6 +186,7 @@ class _Run:
             seconds=self.seconds_before + seconds,
             versions=versions(),
             resumed_at=self.resumed_at,
+            parts=self.parts,
         )
         return Result(self.spec, info, columns)
 

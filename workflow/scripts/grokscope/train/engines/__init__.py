@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from grokscope.data.parts import Parts, parts_of
+from grokscope.runs.recipes import by_hand
 from grokscope.runs.spec import RunSpec
 from grokscope.train.dataset import Dataset
 
 if TYPE_CHECKING:
     from grokscope.train.engines.base import Engine
+
+
+def own_parts(spec: RunSpec, data: Dataset) -> Parts | None:
+    """Names of the parts of a run's network that its trace must tell; None of a perceptron's."""
+    if spec.model == "mlp":
+        return None
+    usual = parts_of(spec)
+    if usual is not None:
+        return usual
+    # Of a user's own, whose parts are known when it is made.
+    from grokscope.train.networks import make_network
+
+    network = make_network(spec, data)
+    return Parts(tuple(network.layers), tuple(network.matrices), tuple(network.blocks))
 
 
 def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Dataset]) -> Engine:
@@ -20,6 +36,10 @@ def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Datase
     device
         ``cpu``, ``cuda``, or ``cuda-tf32``: matrix products with 10 bits of mantissa.
     """
+    if not by_hand(specs[0]):
+        from grokscope.train.engines.generic import GenericEngine
+
+        return GenericEngine(specs, datasets, device=device)
     if device == "cpu":
         from grokscope.train.engines.cpu import CpuEngine
 
