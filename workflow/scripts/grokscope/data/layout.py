@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from grokscope.runs.spec import NETWORK
+
 # The order in which parameters are taken as axes.
 ORDER = (
     "train_fraction",
@@ -17,6 +19,7 @@ ORDER = (
     "depth",
     "p",
     "betas",
+    *NETWORK,
     "samples",
     "encoding",
     "embedding_dim",

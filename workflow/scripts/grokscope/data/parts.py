@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from grokscope.runs.spec import RunSpec
 
 RANK_MEASURES = ("effective", "stable", "numerical")
+# Layers of symbols, which are no layer of the network proper.
+EMBEDDINGS = ("0", "embedding")
+_BLOCK = re.compile(r"block_(\d+)\.(.+)")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,16 @@ class Parts:
             *(f"{measure}_rank_{m}" for m in self.matrices for measure in RANK_MEASURES),
             *(f"attention_entropy_{block}" for block in self.attention),
         ]
+
+
+def layer_order(name: str) -> tuple[int, int, str]:
+    """Key to sort layers by, nearest the input first; those of users' networks come by name."""
+    if name in EMBEDDINGS or name == "unembedding":
+        return (0 if name in EMBEDDINGS else 2), 0, name
+    block = _BLOCK.fullmatch(name)
+    if block is not None:
+        return 1, int(block[1]), block[2]
+    return 1, int(name) if name.isdecimal() else 0, name
 
 
 def parts_of(spec: RunSpec) -> Parts | None:

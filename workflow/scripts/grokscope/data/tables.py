@@ -23,7 +23,7 @@ from grokscope.core.schemas import read_schema
 from grokscope.runs.spec import KEY_COLUMNS, VARIABLE, key_columns
 
 _TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
-_PLACEHOLDERS = {"<l>": r"\d+", "<x>": r"0?\.\d+|1\.0"}
+_PLACEHOLDERS = {"<l>": r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*", "<x>": r"0?\.\d+|1\.0"}
 
 
 class TableError(BadFileError):

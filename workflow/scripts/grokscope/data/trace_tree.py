@@ -13,14 +13,15 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from grokscope.core.errors import UserError
 from grokscope.core.formatting import count
+from grokscope.data.parts import RANK_MEASURES, layer_order, parts_of
 from grokscope.data.tables import key_frame
 from grokscope.data.trace import trace_schema
 from grokscope.data.trace_reader import check_trace
@@ -121,10 +122,11 @@ def read_runs(
             f"{missing[0]}: no such trace, as for {len(missing)} of {len(specs)} runs; "
             "snakemake trains them"
         )
-    wanted = _names(specs, columns)
+    has = [_columns_of(Path(folder, spec.key.path), spec) for spec in specs]
+    wanted = _names(has, columns)
     tables = []
-    for spec in specs:
-        there = [name for name in wanted if name in trace_schema(spec).names]
+    for spec, names in zip(specs, has, strict=True):
+        there = [name for name in wanted if name in names]
         tables.append(check_trace(Path(folder, spec.key.path), spec, there)[2])
     others = [path for path in left_over(plan, folder) if _is_trace(path, study)]
     if others:
@@ -142,18 +144,35 @@ def read_runs(
     return frame.join(whole.select(wanted).to_pandas())
 
 
-def _names(specs: Sequence[RunSpec], columns: Sequence[str] | None) -> list[str]:
-    """Columns to read, in the order of the deepest run's.
+def _columns_of(path: Path, spec: RunSpec) -> list[str]:
+    """Columns of a run's trace; of a user's network its file names the parts."""
+    parts = parts_of(spec) or check_trace(path, spec, ["step"])[1].parts
+    return trace_schema(spec, parts).names
+
+
+def _place(column: str) -> tuple[int, Any, str]:
+    """Key to sort columns by: kind, then layer."""
+    for place, kind in enumerate(("grad_norm_", "weight_norm_")):
+        if column.startswith(kind):
+            return place + 1, layer_order(column.removeprefix(kind)), ""
+    measure, found, matrix = column.partition("_rank_")
+    if found:
+        return 3, layer_order(matrix), str(RANK_MEASURES.index(measure))
+    entropy = column.startswith("attention_entropy_")
+    return (4, column, "") if entropy else (0, 0, "")
+
+
+def _names(has: Sequence[Sequence[str]], columns: Sequence[str] | None) -> list[str]:
+    """Columns to read of those that runs have, layers from the input to the output.
 
     Raises
     ------
     ResultsError
         If no run has a column that was asked for.
     """
-    there = {name for spec in specs for name in trace_schema(spec).names} - {"seed"}
-    deepest = max(spec.depth for spec in specs)
-    order = trace_schema(replace(specs[0], depth=deepest, encoding="embedding")).names
-    names = [name for name in order if name in there]
+    there = dict.fromkeys(name for names in has for name in names if name != "seed")
+    # Sorting is stable: what is of no layer stays where it is.
+    names = sorted(there, key=_place)
     if columns is None:
         return names
     if unknown := [name for name in columns if name not in there]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from grokscope.data.parts import layer_order
 from grokscope.evaluate import nulls
 from grokscope.evaluate.chance import Counts, Task, constant_counts
 from grokscope.evaluate.curves import Signal
@@ -244,7 +245,7 @@ class Study:
         missing = set(self._place.values()) - set(found.get(COMBINED, {}))
         if missing:
             raise ValueError(f"no scores of the combined signal of {self._named(min(missing))}")
-        numbers = sorted((layer for layer in found if layer != COMBINED), key=int)
+        numbers = sorted((layer for layer in found if layer != COMBINED), key=layer_order)
         result = {}
         for layer in [COMBINED, *numbers]:
             of_layer = np.array(sorted(found[layer]), np.int64)

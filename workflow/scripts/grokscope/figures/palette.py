@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
+from grokscope.data.parts import layer_order
 from grokscope.runs.tasks import TASKS
 
 # Okabe & Ito (2008) for categories, Paul Tol's "muted" for layers, viridis for what is
@@ -146,6 +151,25 @@ def colour(group: str, key: object) -> str:
     )
 
 
-def layer_words(layer: object) -> str:
+def layer_colours(layers: Iterable[str]) -> dict[str, str]:
+    """Colour of each layer, in the order from input to output.
+
+    Numbers have colours of their own; names those of numbers in turn, or of an ordered map where
+    there are more.
+    """
+    wanted, own = set(layers), PALETTE["layer"]
+    found = {name: shade for name, shade in own.items() if name in wanted}
+    names = sorted(wanted - set(own), key=layer_order)
+    shades = [shade for name, shade in own.items() if name not in (*found, "combined")]
+    if len(names) > len(shades):
+        shades = [
+            to_hex(shade) for shade in colormaps["viridis"](np.linspace(0, 0.95, len(names)))
+        ]
+    return found | dict(zip(names, shades, strict=False))
+
+
+def layer_words(layer: str) -> str:
     """Name of a layer in a legend."""
-    return "embeddings" if str(layer) == "0" else f"layer {layer}"
+    if layer == "0":
+        return "embeddings"
+    return f"layer {layer}" if layer.isdecimal() else layer.replace("_", " ").replace(".", ", ")

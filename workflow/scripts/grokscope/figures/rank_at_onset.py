@@ -62,7 +62,7 @@ def rank_curves(trace: Trace, rank: pd.DataFrame) -> list[RankCurve]:
     curves = []
     for _, row in rank[rank["is_last_layer"]].iterrows():
         reference, before = known(row, "reference_step"), known(row, "before")
-        column = f"{row['measure']}_rank_{int(row['layer'])}"
+        column = f"{row['measure']}_rank_{row['layer']}"
         if reference is None or not before or column not in trace.frame:
             continue
         offset = trace.frame["step"].to_numpy(dtype=float) - reference

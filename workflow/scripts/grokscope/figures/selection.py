@@ -13,7 +13,6 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy as np
 import pandas as pd
 
 from grokscope.data.tables import read_table

@@ -13,22 +13,23 @@ from matplotlib.figure import Figure
 from grokscope.core.formatting import count
 from grokscope.data.trace import Trace
 from grokscope.figures import style
-from grokscope.figures.palette import colour, layer_words
+from grokscope.figures.palette import layer_colours, layer_words
 from grokscope.figures.parts.run_grid import GRID_POINTS, grid_figure, run_grid
 from grokscope.figures.selection import decimate
 
 
-def weight_panel(axes: Axes, traces: Sequence[Trace]) -> set[int]:
+def weight_panel(axes: Axes, traces: Sequence[Trace]) -> list[str]:
     """Weight norms of some runs, colour by layer; returns the layers drawn."""
-    layers: set[int] = set()
+    layers: list[str] = []
+    colours = layer_colours(name for trace in traces for name in trace.layers)
     for trace in traces:
         steps = trace.frame["step"].to_numpy()
         for layer in trace.layers:
             norms = trace.frame[f"weight_norm_{layer}"].to_numpy()
             x, y = decimate(steps, norms, GRID_POINTS)
             if len(x):
-                axes.plot(x, y, color=colour("layer", layer), linewidth=1.1, **style.points(x))
-                layers.add(layer)
+                axes.plot(x, y, color=colours[layer], linewidth=1.1, **style.points(x))
+                layers.append(layer)
     if not layers:
         style.say(axes, "no weight norm was recorded")
         return layers
@@ -49,7 +50,7 @@ def weight_norms(traces: Sequence[Trace]) -> Figure:
         return style.empty_figure(title, "no run in this study")
     grid = run_grid(traces)
     figure, panels = grid_figure(grid, title, 2.3, 1.9, sharey="row")
-    layers: set[int] = set()
+    layers: list[str] = []
     for i, row in enumerate(grid.rows):
         for j, column in enumerate(grid.columns):
             axes = panels[i, j]
@@ -58,10 +59,11 @@ def weight_norms(traces: Sequence[Trace]) -> Figure:
                 style.say(axes, "not in the grid")
                 continue
             drawn = weight_panel(axes, runs)
-            layers |= drawn
+            layers += drawn
             if drawn:
                 style.step_axis(axes, grid.longest(row), label=i == len(panels) - 1, ticks=3)
         panels[i, 0].set_ylabel(f"{grid.row_words(row)}\n{style.WEIGHT_LABEL}")
-    handles = [style.line_entry(layer_words(n), colour("layer", n)) for n in sorted(layers)]
+    colours = layer_colours(layers)
+    handles = [style.line_entry(layer_words(name), shade) for name, shade in colours.items()]
     style.legend_below(figure, handles, grid.note)
     return figure

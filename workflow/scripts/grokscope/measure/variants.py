@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from grokscope.data.parts import EMBEDDINGS, RANK_MEASURES
 from grokscope.data.tables import from_rows
-from grokscope.data.parts import RANK_MEASURES
 from grokscope.data.trace import Trace
 from grokscope.measure.alarms import alarm_steps, largest_spike, spike_peaks
 from grokscope.measure.detectors.registry import DETECTORS, GAI
@@ -163,7 +163,7 @@ def rank_drops(trace: Trace, target: Target, analysis: Analysis) -> dict[str, fl
     for measure in RANK_MEASURES:
         drop = None
         if target.onset is not None:
-            series = RankSeries.of_layer(trace, trace.spec.depth, measure)
+            series = RankSeries.of_layer(trace, trace.parts.matrices[-1], measure)
             drop = relative_drop(*series.around(target.onset, analysis.rank))
         drops[f"{measure}_drop"] = drop
     return drops
@@ -258,10 +258,12 @@ def parse_steps(text: str) -> Steps:
 
 def variant_rows(trace: Trace, analysis: Analysis) -> Iterator[dict[str, Any]]:
     """Rows of a run: one per combination of choices and onset threshold."""
-    columns = ["grad_norm", *(f"grad_norm_{layer}" for layer in trace.layers if layer > 0)]
+    layers = [layer for layer in trace.layers if layer not in EMBEDDINGS]
+    columns = ["grad_norm", *(f"grad_norm_{layer}" for layer in layers)]
     norms = np.stack([trace.frame[name].to_numpy(np.float64) for name in columns])
     fired = fired_choices(norms, analysis.multiverse, analysis.alarms)
-    run = trace.key.row() | {"beta2": trace.spec.betas[1]}
+    betas = trace.spec.betas
+    run = trace.key.row() | {"beta2": None if betas is None else betas[1]}
     for target in targets(trace, analysis):
         drops = rank_drops(trace, target, analysis)
         for choice, alarms in fired.items():

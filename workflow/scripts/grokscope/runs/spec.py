@@ -12,18 +12,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 KEY_COLUMNS = ("study", "task", "depth", "train_fraction", "weight_decay", "width", "seed")
-# Further training settings that a grid may vary. Those that a study's grids name are part of the
-# identity of its runs: in the path and as key columns of its tables, between width and seed.
-VARIABLE = (
-    "p",
-    "samples",
-    "data_seed",
-    "init_seed",
-    "encoding",
-    "embedding_dim",
-    "learning_rate",
-    "betas",
-    # Only what differs from a multilayer perceptron trained by full-batch AdamW has values here.
+# Settings of the network and its training; what is usual is a perceptron by full-batch AdamW.
+NETWORK = (
     "model",
     "heads",
     "mlp_ratio",
@@ -50,7 +40,19 @@ VARIABLE = (
     "loss",
     "dtype",
 )
-
+# Further training settings that a grid may vary. Those that a study's grids name are part of the
+# identity of its runs: in the path and as key columns of its tables, between width and seed.
+VARIABLE = (
+    "p",
+    "samples",
+    "data_seed",
+    "init_seed",
+    "encoding",
+    "embedding_dim",
+    "learning_rate",
+    "betas",
+    *NETWORK,
+)
 # Those of them that are decimals.
 DECIMALS = (
     "learning_rate",

@@ -62,9 +62,7 @@ class Optimizer:
         if spec.optimizer == "sgd":
             assert spec.momentum is not None
             nesterov = bool(spec.nesterov)
-            self._add(
-                torch.optim.SGD(vectors, rate, spec.momentum, 0, decay, nesterov), rate
-            )
+            self._add(torch.optim.SGD(vectors, rate, spec.momentum, 0, decay, nesterov), rate)
             return
         assert spec.betas is not None
         kind = torch.optim.Adam if spec.optimizer == "adam" else torch.optim.AdamW
@@ -133,8 +131,8 @@ class Optimizer:
                 pieces = torch.from_numpy(vector).split(sizes)
                 for parameter, piece in zip(parameters, pieces, strict=True):
                     shape = () if name == "step" else parameter.shape
-                    optimizer.state[parameter][name] = (
-                        piece.to(parameter.device, copy=True).view(shape)
+                    optimizer.state[parameter][name] = piece.to(parameter.device, copy=True).view(
+                        shape
                     )
 
 

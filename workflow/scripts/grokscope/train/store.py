@@ -30,6 +30,7 @@ from typing import Any
 
 from grokscope.core.files import TEMPORARY, replacing
 from grokscope.core.provenance import code_hashes
+from grokscope.data.parts import parts_of
 from grokscope.data.trace import SCHEMA_VERSION, trace_schema
 from grokscope.data.trace_reader import TraceError, check_trace
 from grokscope.runs.spec import RunSpec
@@ -40,6 +41,7 @@ _LEFT = re.compile(r"\..*" + re.escape(TEMPORARY))
 _NO_NUMBERS = ("grokscope.core.errors", "grokscope.core.files")
 _DAY = 86_400
 _CHUNK = 1 << 20
+_MOST_COLUMNS = 1000
 
 
 class StoreError(TraceError):
@@ -61,7 +63,9 @@ def content_hash(path: str | os.PathLike[str]) -> str:
 
 def max_bytes(spec: RunSpec) -> int:
     """Upper bound of the size of a trace of the specification."""
-    return (1 << 20) + 16 * len(trace_schema(spec)) * (spec.steps + 1)
+    # A network of a user's own may have any number of layers.
+    columns = _MOST_COLUMNS if parts_of(spec) is None else len(trace_schema(spec))
+    return (1 << 20) + 16 * columns * (spec.steps + 1)
 
 
 def _files(folder: Path, named: re.Pattern[str]) -> list[Path]:

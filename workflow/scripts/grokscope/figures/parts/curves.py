@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from grokscope.data.trace import Trace
 from grokscope.figures import style
-from grokscope.figures.palette import colour, layer_words
+from grokscope.figures.palette import colour, layer_colours, layer_words
 from grokscope.figures.selection import decimate
 
 
@@ -37,6 +37,7 @@ def gradient_panel(axes: Axes, trace: Trace, lines: dict[str, float]) -> list[Ar
     axes.set_ylabel(style.GRADIENT_LABEL)
     steps = trace.frame["step"].to_numpy()
     handles: list[Artist] = []
+    colours = layer_colours(lines)
     for name, width in lines.items():
         combined = name == "combined"
         values = trace.frame["grad_norm" if combined else f"grad_norm_{name}"].to_numpy(float)
@@ -46,7 +47,7 @@ def gradient_panel(axes: Axes, trace: Trace, lines: dict[str, float]) -> list[Ar
             handles += axes.plot(
                 x,
                 y,
-                color=colour("layer", name),
+                color=colours[name],
                 linewidth=width,
                 label="all layers combined" if combined else layer_words(name),
                 **style.points(x),

@@ -27,7 +27,12 @@ from grokscope.measure.detectors.registry import DETECTORS, Signals
 from grokscope.runs.settings import Analysis, DetectorSettings
 from grokscope.runs.spec import key_columns
 
-_ARROW = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+_ARROW = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+}
 _SCORED = {
     "detector": pa.string(),
     "layer": pa.string(),

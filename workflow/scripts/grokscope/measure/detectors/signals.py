@@ -63,7 +63,7 @@ def _just_below(level: float) -> float:
 def gradient_acceleration(trace: Trace, analysis: Analysis) -> Signals:
     """Scores of the combined norm and of each layer's, see :mod:`grokscope.measure.gai`."""
     settings = analysis.alarms
-    columns = {COMBINED: "grad_norm"} | {str(i): f"grad_norm_{i}" for i in trace.layers}
+    columns = {COMBINED: "grad_norm"} | {name: f"grad_norm_{name}" for name in trace.layers}
     # One row per signal: steps must lie side by side.
     norms = np.stack([column(trace, name) for name in columns.values()])
     scores = score(gai(norms, settings.smoothing_window), settings.sigma_window)
@@ -112,7 +112,7 @@ def train_loss(trace: Trace, analysis: Analysis) -> Signals:
 )
 def rank_fall(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - r[t] / max(r[0 .. t])`` with r the last measured rank; unknown if never measured."""
-    ranks = carried_forward(column(trace, f"effective_rank_{trace.spec.depth}"))
+    ranks = carried_forward(column(trace, f"effective_rank_{trace.parts.matrices[-1]}"))
     return {COMBINED: fall_from_peak(ranks)}
 
 

@@ -17,7 +17,7 @@ from grokscope.claims.published import ClaimSet
 from grokscope.core.formatting import detector_words, words
 from grokscope.measure.detectors.registry import DETECTORS
 from grokscope.runs.settings import Analysis
-from grokscope.runs.spec import KEY_COLUMNS, key_columns
+from grokscope.runs.spec import KEY_COLUMNS, NETWORK, key_columns
 
 Tables = Mapping[str, pd.DataFrame]
 # Rows as printed: by head of the column, a text, a number, several numbers, or None for a dash.
@@ -281,7 +281,7 @@ AXES: tuple[str, ...] = (
     "p",
     "betas",
 )
-AXES += ("samples", "encoding", "embedding_dim", "data_seed", "init_seed", "task")
+AXES += (*NETWORK, "samples", "encoding", "embedding_dim", "data_seed", "init_seed", "task")
 
 
 def _by_axis(phases: pd.DataFrame) -> list[str]:

@@ -19,7 +19,7 @@ from grokscope.runs.spec import RunSpec
 from grokscope.runs.tasks import SymbolSamples
 from grokscope.train.batches import Batches
 from grokscope.train.dataset import Dataset
-from grokscope.train.engines.base import MAX_ROWS, Columns, cut_rows, weight_ranks
+from grokscope.train.engines.base import Columns, cut_rows, weight_ranks
 from grokscope.train.losses import score
 from grokscope.train.networks import make_network
 from grokscope.train.optimizers import Optimizer
@@ -45,9 +45,7 @@ class Training:
         dtype = torch.float64 if spec.dtype == "float64" else torch.float32
         self._network = network = make_network(spec, data)
         self._module = network.module.to(self._device, dtype)
-        self.parts = Parts(
-            tuple(network.layers), tuple(network.matrices), tuple(network.blocks)
-        )
+        self.parts = Parts(tuple(network.layers), tuple(network.matrices), tuple(network.blocks))
         self.columns = Columns(spec, None if spec.model == "mlp" else self.parts)
         # Random numbers and buffers are those of users' networks alone.
         self._has_state = spec.model == "module"
@@ -131,7 +129,9 @@ class Training:
         self._module.eval()
         sums = torch.zeros(3, dtype=torch.float64, device=self._device)
         for inputs, targets in self._whole[part]:
-            sums += torch.stack([v.double() for v in score(self.spec, self._module(inputs), targets)])
+            sums += torch.stack(
+                [v.double() for v in score(self.spec, self._module(inputs), targets)]
+            )
         self._module.train()
         return self._means(sums, len(self._data[part][0]), self._squares[part])
 

@@ -78,7 +78,9 @@ def _trying(module: str, when: str, call: Callable[[], object]) -> object:
         return call()
     except Exception as error:
         path = split_module(module)[0]
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
+        ]
         place = f" (line {lines[-1]})" if lines else ""
         reason = " ".join(str(error).split())
         raise ModuleError(
