@@ -134,10 +134,14 @@ def test_learning_rates_rise_and_fall_as_stated():
     np.testing.assert_allclose(shares["cosine"], [0.1, 0.5, 1, 1, 0.5, 0.000247], atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("loss", "dtype"),
-    [("standard", "float32"), ("cross_entropy_float64", "float32"), ("squared_error", "float64")],
-)
+LOSSES = [
+    ("standard", "float32"),
+    ("cross_entropy_float64", "float32"),
+    ("squared_error", "float64"),
+]
+
+
+@pytest.mark.parametrize(("loss", "dtype"), LOSSES)
 def test_losses_are_torchs(loss, dtype):
     spec = spec_of(loss=loss, dtype=dtype, steps=1, test_every=1)
     (result,) = train([spec])

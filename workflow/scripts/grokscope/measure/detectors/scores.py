@@ -40,7 +40,12 @@ _SCORED = {
     "scores": pa.list_(pa.float32()),
 }
 # As in tables, so that scores merge with them.
-_DTYPES = {pa.string(): "string", pa.int64(): "Int64", pa.float64(): "Float64"}
+_DTYPES = {
+    pa.string(): "string",
+    pa.int64(): "Int64",
+    pa.float64(): "Float64",
+    pa.bool_(): "boolean",
+}
 
 
 def _schema(columns: Iterable[str]) -> pa.Schema:

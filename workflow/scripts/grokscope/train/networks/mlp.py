@@ -34,7 +34,10 @@ class Perceptron(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         first, *others = self.linear
         if self.embeddings:
-            vectors = [embed(column) for embed, column in zip(self.embeddings, inputs.T)]
+            vectors = [
+                embed(column)
+                for embed, column in zip(self.embeddings, inputs.unbind(1), strict=True)
+            ]
             x = first(torch.cat(vectors, 1))
         elif inputs.is_floating_point():
             x = first(inputs)

@@ -208,7 +208,7 @@ class Transformer(nn.Module):
         return torch.cat(parts)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        n, n_inputs = inputs.shape
+        n_inputs = inputs.shape[1]
         first_rows = torch.arange(n_inputs, device=inputs.device) * self.n_symbols
         rows: list[Tensor | int] = list((inputs + first_rows).unbind(1))
         if self.equals:
