@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 # Jobs run the first python on the path.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all test test-fast test-slurm bench bench-gpu environment lint clean test-faults
+.PHONY: all test test-fast test-slurm test-tools bench bench-gpu environment lint clean test-faults
 
 # The target comes before the options: some of them swallow the words that follow.
 all: $(READY)
@@ -40,6 +40,17 @@ test-fast: $(READY)
 # Starts its own SLURM on this machine; needs root and Debian's packages (docs/cluster.md).
 test-slurm: $(READY)
 	$(BIN)/python -m pytest tests/slurm
+
+# Logs of training tools, each written by the tool itself: in an environment of its own, which has
+# the newest of each beside what is pinned (half a gigabyte).
+TOOLS := tensorboard lightning transformers accelerate mlflow-skinny alembic trackio wandb
+
+test-tools: $(READY)
+	$(BIN)/python -m venv --clear $(VENV)-tools
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(VENV)-tools/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pinned.pth"
+	$(VENV)-tools/bin/python -m pip install --quiet --disable-pip-version-check $(TOOLS)
+	$(VENV)-tools/bin/python -m pytest -W default tests/tools
 
 # On an idle machine; writes benchmarks/RESULTS.md. ARGS="--quick" for a first look.
 bench: $(READY)

@@ -41,6 +41,14 @@ from grokscope.runs.reading import read_argument, read_config
 from grokscope.workflow.targets import command_line_targets
 from grokscope.workflow.progress import show_failures, show_time_left
 
+
+def importer(study):
+    """Runs in the logs of a study; what reads logs is imported only where there are some."""
+    from grokscope.data.logs.index import indexed
+
+    return indexed(study)
+
+
 # Relative to the working directory, which --directory may place elsewhere: as long as it is the
 # checkout, the inputs of rules have the same names wherever that is.
 TEXTS = os.path.relpath(CHECKOUT / "workflow/report")
@@ -65,7 +73,7 @@ try:
     # Snakemake leaves nested parts of a --config value as text.
     for argument in workflow.config_settings.config_args or []:
         update_config(config, read_argument(argument))
-    plan = Plan(config)
+    plan = Plan(config, importer)
     write_stamps("results/code")
 except (UserError, OSError) as error:
     raise WorkflowError(str(error)) from None
@@ -78,6 +86,7 @@ show_failures(workflow.logger_manager.plugin_handlers)
 
 include: "rules/common.smk"
 include: "rules/train.smk"
+include: "rules/imports.smk"
 include: "rules/measure.smk"
 include: "rules/evaluate.smk"
 include: "rules/claims.smk"

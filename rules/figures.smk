@@ -61,6 +61,7 @@ rule plot_summary_grid:
 
 rule plot_lags:
     input:
+        runs=study_table("{study}", "runs"),
         transitions=study_table("{study}", "transitions"),
         published=local(f"{TEXTS}/claims.yaml"),
         code=local("results/code/plot_lags.json"),
@@ -199,6 +200,7 @@ rule plot_effects:
 
 rule plot_detection_curves:
     input:
+        runs=study_table("{study}", "runs"),
         curves=study_table("{study}", "curves"),
         chance=study_table("{study}", "chance"),
         code=local("results/code/plot_detection_curves.json"),
@@ -221,6 +223,7 @@ rule plot_detection_curves:
 
 rule plot_specification_curves:
     input:
+        runs=study_table("{study}", "runs"),
         multiverse=study_table("{study}", "multiverse"),
         published=local(f"{TEXTS}/claims.yaml"),
         code=local("results/code/plot_specification_curves.json"),
@@ -295,6 +298,7 @@ rule plot_gai_trace:
 
 rule plot_alarm_leads:
     input:
+        runs=study_table("{study}", "runs"),
         transitions=study_table("{study}", "transitions"),
         alarms=study_table("{study}", "alarms"),
         published=local(f"{TEXTS}/claims.yaml"),
@@ -320,6 +324,7 @@ rule plot_alarm_leads:
 
 rule plot_rank_at_onset:
     input:
+        runs=study_table("{study}", "runs"),
         traces=lambda wildcards: plan.traces(plan.keys(wildcards.study)),
         rank=study_table("{study}", "rank"),
         published=local(f"{TEXTS}/claims.yaml"),

@@ -18,7 +18,8 @@ rule collect_tables:
     conda:
         "../envs/analysis.yaml"
     params:
-        config=plan.config_json(),
+        # Patterns of paths have braces, which are no wildcards.
+        config=lambda wildcards: plan.config_json(),
     script:
         "../workflow/scripts/collect_tables.py"
 
@@ -50,7 +51,8 @@ rule write_report:
     conda:
         "../envs/analysis.yaml"
     params:
-        config=plan.config_json(),
+        # Patterns of paths have braces, which are no wildcards.
+        config=lambda wildcards: plan.config_json(),
         studies=plan.studies_json(),
     script:
         "../workflow/scripts/write_report.py"
@@ -84,7 +86,7 @@ rule validate_results:
         mem_mb=scaled_by_attempt(3000),
         runtime=scaled_by_attempt(60),
     params:
-        specs=plan.specs_json(plan.keys()),
+        specs=lambda wildcards: plan.specs_json(plan.keys()),
         settings=plan.settings(),
         studies=plan.studies_json(),
     script:

@@ -10,6 +10,8 @@ rule train_run:
         TRACE_PATTERN.replace("results/", "results/logs/", 1).replace(
             ".parquet", ".log"
         ),
+    wildcard_constraints:
+        study=plan.trained(),
     priority: lambda wildcards: plan.priority([plan.run_of(wildcards)])
     conda:
         "../envs/training.yaml"

@@ -8,14 +8,14 @@ from grokscope.data.tables import write_table
 from grokscope.data.trace_reader import read_traces
 from grokscope.measure.detectors.scores import write_scores
 from grokscope.measure.panel import measure_panel
+from grokscope.runs.imported import read_any_specs
 from grokscope.runs.settings import Analysis
-from grokscope.runs.spec import read_specs
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
     """Read each trace once, write everything measured on it."""
-    traces = read_traces(snakemake.input.traces, read_specs(snakemake.params.specs))
+    traces = read_traces(snakemake.input.traces, read_any_specs(snakemake.params.specs))
     measured = measure_panel(traces, Analysis.from_json(snakemake.params.settings))
     for name, table in measured.tables.items():
         write_table(table, snakemake.output[name], name)

@@ -6,6 +6,8 @@ from grokscope.figures import style
 from grokscope.figures.alarm_leads import alarm_leads
 from grokscope.figures.published import published_values
 from grokscope.figures.selection import read_runs
+from grokscope.measure.detectors.registry import GAI
+from grokscope.measure.lacking import study_lacks, testable
 from grokscope.workflow.script import run
 
 
@@ -14,7 +16,9 @@ def main(snakemake: Any) -> None:
     alarms = read_runs(snakemake.input.alarms, "alarms")
     transitions = read_runs(snakemake.input.transitions, "transitions")
     published = published_values(snakemake.input.published, snakemake.params.claims)
-    figure = alarm_leads(alarms, transitions, published)
+    runs = read_runs(snakemake.input.runs, "runs")
+    transitions = testable(transitions, runs, GAI)
+    figure = alarm_leads(alarms, transitions, published, study_lacks(runs, GAI))
     style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

@@ -6,6 +6,7 @@ from grokscope.figures import style
 from grokscope.figures.lags import lags
 from grokscope.figures.published import published_values
 from grokscope.figures.selection import read_runs
+from grokscope.measure.lacking import study_lacks, testable
 from grokscope.workflow.script import run
 
 
@@ -13,7 +14,9 @@ def main(snakemake: Any) -> None:
     """Read the table and the published values, draw."""
     transitions = read_runs(snakemake.input.transitions, "transitions")
     published = published_values(snakemake.input.published, snakemake.params.claims)
-    figure = lags(transitions, published)
+    runs = read_runs(snakemake.input.runs, "runs")
+    transitions = testable(transitions, runs, "gradient_peak")
+    figure = lags(transitions, published, study_lacks(runs, "gradient_peak"))
     style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

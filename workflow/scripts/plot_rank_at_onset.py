@@ -7,6 +7,7 @@ from grokscope.figures import style
 from grokscope.figures.published import published_values
 from grokscope.figures.rank_at_onset import rank_at_onset
 from grokscope.figures.selection import read_runs
+from grokscope.measure.lacking import study_lacks
 from grokscope.workflow.script import run
 
 
@@ -15,7 +16,8 @@ def main(snakemake: Any) -> None:
     rank = read_runs(snakemake.input.rank, "rank")
     published = published_values(snakemake.input.published, snakemake.params.claims)
     traces = (read_trace(path) for path in snakemake.input.traces)
-    figure = rank_at_onset(traces, rank, published)
+    runs = read_runs(snakemake.input.runs, "runs")
+    figure = rank_at_onset(traces, rank, published, study_lacks(runs, "ranks"))
     style.save(figure, snakemake.output.png, snakemake.output.svg)
 
 

@@ -58,10 +58,11 @@ def train(
         ):
             spec, info = specs[place], result.info
             rows = len(result.columns["step"])
+            seconds = info.seconds or 0.0
             resumed = f", resumed at {', '.join(map(str, info.resumed_at))}"
             print(
                 f"{spec.key}: {info.stopped} after {max(rows - 1, 0)} updates in "
-                f"{info.seconds:.1f} s, {rows / info.seconds:.0f} steps per second"
+                f"{seconds:.1f} s, {rows / max(seconds, 1e-9):.0f} steps per second"
                 + (resumed if info.resumed_at else ""),
                 file=log,
             )

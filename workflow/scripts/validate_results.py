@@ -10,15 +10,15 @@ from grokscope.data.tables import read_table, read_tables, table_names
 from grokscope.report.checks.check import outcome
 from grokscope.report.checks.validate import validate
 from grokscope.report.studies import read_studies
+from grokscope.runs.imported import read_any_specs
 from grokscope.runs.settings import Analysis
-from grokscope.runs.spec import read_specs
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
     """Check all results, write one JSON file."""
     files = snakemake.input
-    specs = read_specs(snakemake.params.specs)
+    specs = read_any_specs(snakemake.params.specs)
     results = [name for name in table_names() if name != "variants"]
     tables = {name: read_table(files[name], name) for name in results}
     # Variants are not a result table, and only some kinds of study have them.

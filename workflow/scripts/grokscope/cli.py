@@ -1,4 +1,4 @@
-"""The command ``grokscope``: look after the trace store, and tidy results."""
+"""The command ``grokscope``: import logs, look after the trace store, and tidy results."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
+
+import yaml
 
 from grokscope.core.errors import UserError
+from grokscope.core.files import replacing
+from grokscope.data.logs.describe import describe
 from grokscope.data.trace_reader import OtherVersionError, TraceError
 from grokscope.data.trace_tree import left_over, move_away, plan_of
 from grokscope.runs.config import default_of
+from grokscope.runs.kinds import KINDS
 from grokscope.train.store import Entry, TraceStore, UnreadableError
 
 
@@ -101,6 +107,84 @@ def _tidy(options: argparse.Namespace) -> int:
     return 0
 
 
+# More reasons than anyone reads.
+_MOST_REASONS = 5
+
+
+def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+    """Options of the form name=value."""
+    found = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise UserError(f"{option} {text}: is not allowed; allowed: NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def _run_value(text: str) -> Any:
+    """``config:NAME`` and ``column:NAME`` say where a value stands; anything else is one."""
+    where, sign, name = text.partition(":")
+    if sign and where in ("config", "column"):
+        return {where: name}
+    return yaml.safe_load(text)
+
+
+def _import(options: argparse.Namespace) -> int:
+    source: dict[str, Any] = {"files": options.files}
+    for name in ("format", "row", "overlap"):
+        if (value := getattr(options, name)) is not None:
+            source[name] = value
+    if columns := _pairs(options.column, "--column"):
+        source["columns"] = {name: value or None for name, value in columns.items()}
+    if run := _pairs(options.run, "--run"):
+        # A path is a pattern with braces, which YAML would take for a mapping.
+        source["run"] = {n: v if n in ("path", "part") else _run_value(v) for n, v in run.items()}
+    if where := _pairs(options.where, "--where"):
+        source["where"] = {name: yaml.safe_load(value) for name, value in where.items()}
+    found = describe(options.study, options.kind, source)
+    print("\n".join(found.lines))
+    if found.refused:
+        for reason in found.refused[:_MOST_REASONS]:
+            print(f"refused: {reason}", file=sys.stderr)
+        if (more := len(found.refused) - _MOST_REASONS) > 0:
+            print(f"and {more} more", file=sys.stderr)
+        return 2
+    if options.output is None:
+        print(f"\n{found.config}", end="")
+    else:
+        with replacing(options.output) as temporary:
+            temporary.write_text(found.config, encoding="utf-8")
+        print(
+            f"written: {options.output}; next: "
+            f"snakemake --cores 2 all --configfile {options.output}"
+        )
+    return 0
+
+
+def _add_import(commands: Any) -> None:
+    """The command ``import``."""
+    logs = commands.add_parser(
+        "import", help="say what is in logs of trainings, and write the configuration for them"
+    )
+    logs.add_argument("files", nargs="+", help="logs, folders of them, or quoted patterns")
+    logs.add_argument(
+        "--study", default="own_logs", help="name of the study (default: %(default)s)"
+    )
+    logs.add_argument("--kind", default="early_warning", choices=sorted(KINDS))
+    logs.add_argument("--format", help="format of the logs (default: told by each)")
+    for option, meaning in (
+        ("--column", "what a column is named, as in train_metric=train_acc"),
+        ("--run", "what names a run: seed=3, seed=config:seed, task=column:op, path={seed}.csv"),
+        ("--where", "rows to read, as in figure=fig5a"),
+    ):
+        logs.add_argument(option, action="append", default=[], metavar="NAME=VALUE", help=meaning)
+    logs.add_argument("--row", help="what a row describes: after_update or before_update")
+    logs.add_argument("--overlap", help="later_wins: of resumed runs the later rows count")
+    logs.add_argument("--output", metavar="FILE", help="where to write the configuration")
+    logs.set_defaults(run_command=_import)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     parser = argparse.ArgumentParser(prog="grokscope", description=__doc__)
@@ -118,17 +202,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prune = actions.add_parser("prune", help="delete traces not used for a number of days")
     prune.add_argument("--days", type=_days, required=True)
     prune.set_defaults(action=_prune)
-    store.set_defaults(run=lambda options: options.action(TraceStore(options.path), options))
+    store.set_defaults(
+        run_command=lambda options: options.action(TraceStore(options.path), options)
+    )
     tidy = commands.add_parser(
         "tidy", help="list, or move away, results of other configurations: runs in no grid"
     )
     tidy.add_argument("--folder", default=".", help="where snakemake ran (default: %(default)s)")
     tidy.add_argument("--config", help="configuration file (default: that of the results)")
     tidy.add_argument("--move", metavar="FOLDER", help="folder to move them to")
-    tidy.set_defaults(run=_tidy)
+    tidy.set_defaults(run_command=_tidy)
+    _add_import(commands)
     options = parser.parse_args(arguments)
     try:
-        status: int = options.run(options)
+        status: int = options.run_command(options)
     except UserError as error:
         parser.exit(2, f"error: {error}\n")
     return status

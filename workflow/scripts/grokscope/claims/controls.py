@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from grokscope.data.parts import EMBEDDINGS, layer_order
+from grokscope.data.parts import EMBEDDINGS, has_order, layer_order
 from grokscope.evaluate.statistics import p_value
 from grokscope.measure.detectors.registry import COMBINED, GAI
 from grokscope.runs.spec import cell_columns, key_columns
@@ -45,7 +45,8 @@ def permuted_correlation(x: Array, y: Array, resamples: int, seed: int) -> float
 def layer_alarms(alarms: pd.DataFrame, events: pd.DataFrame) -> Array:
     """Steps of the first alarm of each layer before onset, NaN without one.
 
-    Shape ``(n_events, n_layers)``, the first layer first.
+    Shape ``(n_events, n_layers)``, the first layer first. Groups of parameters that only the logs
+    of imported runs name have no such order, and are left out.
     """
     key = key_columns(events.columns)
     events = events.assign(event=np.arange(len(events)))
@@ -53,6 +54,8 @@ def layer_alarms(alarms: pd.DataFrame, events: pd.DataFrame) -> Array:
     fired = fired.merge(events[[*key, "event", "test_onset_step"]], on=key)
     before = (fired["step"] < fired["test_onset_step"]).to_numpy(bool)
     fired = fired[before & ~fired["layer"].isin([COMBINED, *EMBEDDINGS]).to_numpy()]
+    # Named groups of logs and of users' networks have no order.
+    fired = fired[[has_order(layer) for layer in fired["layer"]]]
     layers = sorted(fired["layer"].unique(), key=layer_order)
     found = np.full((len(events), len(layers)), np.inf)
     place = fired["event"].to_numpy(np.int64), fired["layer"].map(layers.index).to_numpy(np.int64)

@@ -24,6 +24,7 @@ from grokscope.claims.rules import Outcome, Ruling
 from grokscope.claims.samples import Samples
 from grokscope.data.tables import empty, from_rows
 from grokscope.evaluate.statistics import adjust
+from grokscope.measure.lacking import study_lacks, testable
 from grokscope.runs.kinds import KINDS
 from grokscope.runs.settings import Analysis
 
@@ -79,6 +80,10 @@ def judge_study(
         others = set(tables[name]["study"]) - {study}
         if others:
             raise ValueError(f"table {name} of study {study!r} has rows of {sorted(others)}")
+    needs = KINDS[kind].needs
+    nothing = study_lacks(tables["runs"], *needs) or f"The study {study} has no runs."
+    runs = tables["runs"]
+    tables = {name: testable(tables[name], runs, *needs) for name in names}
     samples, multiverse = None, empty("multiverse")
     if KINDS[kind].has_variants and len(tables["variants"]):
         samples = Samples(
@@ -98,7 +103,8 @@ def judge_study(
         samples=samples,
         analysis=analysis,
     )
-    return JudgedStudy(_claims_table(study, claims, evidence, multiverse), multiverse)
+    found = _claims_table(study, claims, evidence, multiverse, nothing)
+    return JudgedStudy(found, multiverse)
 
 
 def _family(claims: ClaimSet | None) -> int:
@@ -109,8 +115,14 @@ def _family(claims: ClaimSet | None) -> int:
     return len(MEASURES) - 1
 
 
-def judge(claim: PublishedClaim, evidence: Evidence, study: str) -> dict[str, Any]:
-    """Row of the table ``claims`` for one published claim; its p-value is not adjusted yet."""
+def judge(claim: PublishedClaim, evidence: Evidence, study: str, nothing: str) -> dict[str, Any]:
+    """Row of the table ``claims`` for one published claim; its p-value is not adjusted yet.
+
+    Parameters
+    ----------
+    nothing
+        Why there is no run to judge it by, if there is none.
+    """
     registered = CLAIMS[claim.id]
     row: dict[str, Any] = {
         "study": study,
@@ -132,7 +144,7 @@ def judge(claim: PublishedClaim, evidence: Evidence, study: str) -> dict[str, An
         "seeds_needed": None,
     }
     if evidence.runs.empty:
-        return row | {"reason": f"The study {study} has no runs."}
+        return row | {"reason": f"{nothing[:1].upper()}{nothing[1:].removesuffix('.')}."}
     missing = registered.scale.missing(evidence.of("transitions"))
     try:
         finding = registered.judge(evidence, claim.values)
@@ -178,7 +190,11 @@ def _supported(multiverse: pd.DataFrame, claim: str) -> str:
 
 
 def _claims_table(
-    study: str, claims: ClaimSet | None, evidence: Evidence, multiverse: pd.DataFrame
+    study: str,
+    claims: ClaimSet | None,
+    evidence: Evidence,
+    multiverse: pd.DataFrame,
+    nothing: str,
 ) -> pd.DataFrame:
     """Table ``claims``: one row per published claim.
 
@@ -187,7 +203,7 @@ def _claims_table(
     """
     entries = claims.claims if claims else ()
     rows = {
-        claim.id: judge(claim, evidence, study)
+        claim.id: judge(claim, evidence, study, nothing)
         for claim in entries
         if not CLAIMS[claim.id].of_family
     }
@@ -197,7 +213,7 @@ def _claims_table(
     p_holm = {name: row["p_holm"] for name, row in rows.items() if row["p"] is not None}
     for claim in entries:
         if CLAIMS[claim.id].of_family:
-            rows[claim.id] = judge(claim, replace(evidence, p_holm=p_holm), study)
+            rows[claim.id] = judge(claim, replace(evidence, p_holm=p_holm), study, nothing)
     for name, row in rows.items():
         if row["measured"] is not None:
             row["reason"] += _supported(multiverse, name)

@@ -75,7 +75,8 @@ def _means(cells: Mapping[Cell, pd.DataFrame], quantity: str) -> dict[Cell, floa
 
 
 def _fraction(cell: Cell) -> float:
-    return float(cell[KEY_COLUMNS.index("train_fraction")])
+    fraction = cell[KEY_COLUMNS.index("train_fraction")]
+    return float("nan") if pd.isna(fraction) else float(fraction)
 
 
 def _mean(rows: pd.DataFrame, quantity: str, region: Region) -> Condition:

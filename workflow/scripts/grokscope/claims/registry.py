@@ -116,8 +116,10 @@ class Scale:
         keep &= frame["task"].isin(list(self.sizes)).to_numpy()
         for task, size in self.sizes.items():
             if size is not None:
-                other = (frame["task"] == task) & (frame["n_train"] + frame["n_test"] != size)
-                keep &= ~other.to_numpy()
+                # A run whose log does not tell its sizes is of another one.
+                differs = (frame["n_train"] + frame["n_test"] != size).fillna(True)
+                other = (frame["task"] == task) & differs
+                keep &= ~other.to_numpy(bool)
         for name, values in self._cells.items():
             near = np.isclose(frame[name].to_numpy(float)[:, None], values)
             keep &= near.any(axis=1)

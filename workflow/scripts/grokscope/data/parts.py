@@ -43,13 +43,19 @@ class Parts:
 
 
 def layer_order(name: str) -> tuple[int, int, str]:
-    """Key to sort layers by, nearest the input first; those of users' networks come by name."""
+    """Key to sort layers by, nearest the input first; names of users come by name."""
     if name in EMBEDDINGS or name == "unembedding":
         return (0 if name in EMBEDDINGS else 2), 0, name
     block = _BLOCK.fullmatch(name)
     if block is not None:
         return 1, int(block[1]), block[2]
     return 1, int(name) if name.isdecimal() else 0, name
+
+
+def has_order(name: str) -> bool:
+    """Whether a layer's place is known: numbers and parts of built-in networks."""
+    built_in = name in (*EMBEDDINGS, "unembedding") or _BLOCK.fullmatch(name) is not None
+    return built_in or name.isdecimal()
 
 
 def parts_of(spec: RunSpec) -> Parts | None:

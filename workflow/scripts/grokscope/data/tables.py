@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from grokscope.core.errors import BadFileError
 from grokscope.core.files import replacing
 from grokscope.core.schemas import read_schema
-from grokscope.runs.spec import KEY_COLUMNS, VARIABLE, key_columns
+from grokscope.runs.spec import KEY_COLUMNS, SETTINGS, key_columns
 
 _TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 _PLACEHOLDERS = {"<l>": r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*", "<x>": r"0?\.\d+|1\.0"}
@@ -48,7 +48,7 @@ def columns_of(table: str) -> dict[str, Mapping[str, Any]]:
     schema = _schemas()["tables"][table]
     key = {name: _schemas()["key"][name] for name in key_of(table)}
     if "key" not in schema:
-        optional = {name: _schemas()["settings"][name] for name in VARIABLE}
+        optional = {name: _schemas()["settings"][name] for name in SETTINGS}
         seed = key.pop("seed")
         key |= {name: {**entry, "optional": True} for name, entry in optional.items()}
         key["seed"] = seed
@@ -142,6 +142,12 @@ def key_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return frame[names].astype({name: _TYPES[entries[name]["type"]] for name in names})
 
 
+def run_keys(table: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Key of each row's run, with None for null, so that equal keys compare equal."""
+    keys = table[key_columns(table.columns)].astype(object)
+    return list(keys.where(keys.notna(), None).itertuples(index=False, name=None))
+
+
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], table: str) -> None:
     """Check a table against its schema and write it; ``.csv`` writes CSV, else parquet."""
     checked = conform(frame, table)
@@ -211,7 +217,7 @@ def data_dictionary() -> str:
         lines += ["| column | type | may be null | meaning |", "|---|---|---|---|"]
         for name, entry in columns_of(table).items():
             null = "yes" if entry.get("nullable") else ""
-            if entry.get("optional"):
+            if name in SETTINGS:
                 continue
             lines.append(f"| `{name}` | {entry['type']} | {null} | {entry['description']} |")
         lines.append("")

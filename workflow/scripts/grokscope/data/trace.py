@@ -3,22 +3,25 @@
 Written by :mod:`grokscope.data.trace_writer`, read and verified by
 :mod:`grokscope.data.trace_reader`, a module of its own so that editing it retrains nothing.
 
-Row t describes the state after t updates. ``train_*`` and the norms are measured at every
-step; ``test_*``, ``softmax_collapse`` (share of training samples whose correct-class gradient
-is exactly zero; null in regression) and ranks at their cadence, null elsewhere. The file's
-metadata holds the run's specification and how it was made (:class:`TraceInfo`).
+Of our own trainings row t describes the state after t updates. ``train_*`` and the norms are
+measured at every step; ``test_*``, ``softmax_collapse`` (share of training samples whose
+correct-class gradient is exactly zero; null in regression) and ranks at their cadence, null
+elsewhere. A trace that was imported from a log has a row per step of the log and the columns that
+the log has. The file's metadata holds the run's specification and how it was made
+(:class:`TraceInfo`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from grokscope.data.parts import Parts, parts_of
+from grokscope.runs.imported import AnySpec, ImportedSpec
 from grokscope.runs.spec import RunKey, RunSpec
 
 if TYPE_CHECKING:
@@ -39,7 +42,8 @@ class TraceInfo:
     Attributes
     ----------
     stopped : str
-        ``completed`` (all updates made), ``early_stop`` or ``diverged``.
+        ``completed`` (all updates made), ``early_stop``, ``diverged`` or, of an imported run,
+        ``ended``: why its log ends is not known.
     diverged_step : int or None
         First step with a non-finite value; the rows end before it.
     n_train, n_test, n_parameters : int
@@ -51,17 +55,19 @@ class TraceInfo:
         Steps at which a stopped training was resumed.
     parts
         Names of the network's parts; None of a multilayer perceptron, whose layers are numbers.
+
+    Of an imported run sizes, device, processor, threads and seconds are None.
     """
 
     stopped: str
     diverged_step: int | None
-    n_train: int
-    n_test: int
-    n_parameters: int
-    device: str
-    processor: str
-    threads: int
-    seconds: float
+    n_train: int | None
+    n_test: int | None
+    n_parameters: int | None
+    device: str | None
+    processor: str | None
+    threads: int | None
+    seconds: float | None
     versions: Mapping[str, str]
     resumed_at: Sequence[int] = ()
     schema_version: int = SCHEMA_VERSION
@@ -86,9 +92,13 @@ class TraceInfo:
 
 @dataclass(frozen=True)
 class Trace:
-    """One run: its specification, how it was made, and one row per step."""
+    """One run: its specification, how it was made, and one row per step.
 
-    spec: RunSpec
+    The frame of an imported run has a row for each step from 0 to the last, null where nothing
+    was logged, so that a step is its row in all traces.
+    """
+
+    spec: AnySpec
     info: TraceInfo
     frame: pd.DataFrame
 
@@ -97,14 +107,37 @@ class Trace:
         return self.spec.key
 
     @property
+    def imported(self) -> bool:
+        """Whether it was read from a log."""
+        return isinstance(self.spec, ImportedSpec)
+
+    @property
     def parts(self) -> Parts:
-        """Names of the layers and matrices that have columns."""
+        """Names of the layers and matrices that have columns; of an imported run none has ranks."""
+        if isinstance(self.spec, ImportedSpec):
+            return Parts(tuple(self.spec.groups), ())
         return known_parts(self.spec, self.info.parts)
 
     @property
-    def layers(self) -> tuple[str, ...]:
-        """Layers with norms; of a multilayer perceptron "1", "2", ... and "0", the embeddings."""
-        return self.parts.layers
+    def layers(self) -> list[str]:
+        """Layers with a gradient norm: numbers, 0 the pair of embeddings; or names."""
+        return list(self.parts.layers)
+
+    @property
+    def weight_layers(self) -> list[str]:
+        """Layers with a weight norm; ``combined`` where a log has that of all weights alone."""
+        if not isinstance(self.spec, ImportedSpec):
+            return self.layers
+        names = [column.name for column in self.spec.columns]
+        groups = [n.removeprefix("weight_norm_") for n in names if n.startswith("weight_norm_")]
+        return groups or ["combined"] * ("weight_norm" in names)
+
+    def every_step(self, names: Iterable[str]) -> list[str]:
+        """Those of some columns that are known at every step."""
+        if not isinstance(self.spec, ImportedSpec):
+            return list(names)
+        columns = {column.name: column.every for column in self.spec.columns}
+        return [name for name in names if columns.get(name) == 1]
 
     def evaluated(self) -> pd.DataFrame:
         """Rows at which the test set was evaluated."""
@@ -125,10 +158,15 @@ def known_parts(spec: RunSpec, parts: Parts | None) -> Parts:
     return found
 
 
-def trace_schema(spec: RunSpec, parts: Parts | None = None) -> pa.Schema:
+def trace_schema(spec: AnySpec, parts: Parts | None = None) -> pa.Schema:
     """Columns of the run's trace, in order; no others are allowed."""
+    if isinstance(spec, ImportedSpec):
+        return _schema([column.name for column in spec.columns])
     names = ["train_loss", "test_loss", "train_metric", "test_metric", "softmax_collapse"]
-    names += ["grad_norm", *known_parts(spec, parts).columns]
+    return _schema([*names, "grad_norm", *known_parts(spec, parts).columns])
+
+
+def _schema(names: Sequence[str]) -> pa.Schema:
     # The seed is a column because it is a file name, not a folder, in the tree of traces.
     return pa.schema(
         [("step", pa.int32()), ("seed", pa.int64())] + [(name, pa.float32()) for name in names]

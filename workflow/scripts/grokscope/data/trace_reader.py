@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,11 @@ from grokscope.data.trace import (
     TraceInfo,
     trace_schema,
 )
-from grokscope.runs.spec import VARIABLE, RunSpec
+from grokscope.runs.imported import MOST_STEPS, AnySpec, ImportedSpec, spec_from_values
+from grokscope.runs.spec import UNKNOWN, VARIABLE, RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ENDS = ("completed", "early_stop", "diverged")
 # Allowed patterns of what becomes part of a path.
@@ -37,6 +41,7 @@ _NAME, _DECIMAL = re.compile(r"[a-z0-9_]+"), re.compile(r"\d+\.\d+")
 # Of a part of a network.
 _PART = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _NOT_NEGATIVE = ("grad_norm", "weight_norm", "attention_entropy")
+_WORD = re.compile(r"[A-Za-z0-9_.,+-]+")
 
 
 class TraceError(BadFileError):
@@ -70,12 +75,22 @@ def _check_digest(data: bytes, metadata: Mapping[bytes, bytes]) -> None:
         raise TraceError("content hash differs: the file was changed after it was written")
 
 
-def _check_names(spec: RunSpec) -> None:
+def _check_names(spec: AnySpec) -> None:
     """Refuse a specification that no configuration can produce: its key may become a path."""
     names = all(_NAME.fullmatch(name) for name in (spec.study, spec.task))
-    decimals = (spec.train_fraction, spec.weight_decay)
+    decimals = [spec.train_fraction, spec.weight_decay]
+    if isinstance(spec, ImportedSpec):
+        decimals = [value for value in decimals if value != UNKNOWN]
+        names &= all(_NAME.fullmatch(n) and _WORD.fullmatch(text) for n, text in spec.settings)
     if not names or not all(_DECIMAL.fullmatch(value) for value in decimals):
         raise TraceError("metadata invalid: a name or number of its specification")
+
+
+def _check_import(info: TraceInfo, spec: ImportedSpec) -> None:
+    """Refuse metadata that no import writes."""
+    stopped = "ended" if spec.diverged_step is None else "diverged"
+    if info.stopped != stopped or info.diverged_step != spec.diverged_step:
+        raise TraceError("metadata invalid: how its log ends differs from its specification")
 
 
 def _check_info(info: TraceInfo, spec: RunSpec, n_rows: int) -> None:
@@ -151,11 +166,26 @@ def _wrong_column(table: pa.Table, spec: RunSpec) -> str | None:
     return None
 
 
+def _wrong_logged(table: pa.Table) -> str | None:
+    """As :func:`_wrong_column`, of an imported trace, whose values have cadences of their own."""
+    for name in sorted(set(table.column_names) - {"step", "seed"}):
+        values = _to_numpy(table[name])
+        known = values[~np.isnan(values)]
+        if (
+            not len(known)
+            or np.isinf(known).any()
+            or ("_norm" in name and (known < 0).any())
+            or (name.endswith("_metric") and (known > 1).any())
+        ):
+            return str(name)
+    return None
+
+
 def check_trace(
     path: str | os.PathLike[str],
-    expected: RunSpec | None = None,
+    expected: AnySpec | None = None,
     columns: list[str] | None = None,
-) -> tuple[RunSpec, TraceInfo, pa.Table]:
+) -> tuple[AnySpec, TraceInfo, pa.Table]:
     """As :func:`read_trace`, with an Arrow table; the same arguments and errors."""
     try:
         # Read once, so that what is checked is what is used.
@@ -163,7 +193,7 @@ def check_trace(
         # Not read_table: that would parse "task=..." in the path into columns.
         file = pq.ParquetFile(pa.BufferReader(data))
         metadata = file.metadata.metadata or {}
-        spec = RunSpec.from_json(metadata[SPEC].decode())
+        spec = spec_from_values(json.loads(metadata[SPEC]))
         values: dict[str, Any] = json.loads(metadata[INFO])
         found = values.get("schema_version")
         if found != SCHEMA_VERSION:
@@ -177,20 +207,25 @@ def check_trace(
             raise TraceError(f"unknown metadata keys: {sorted(unknown)}")
         if expected is not None and spec != expected:
             have, want = asdict(spec), asdict(expected)
-            differing = [name for name in want if have[name] != want[name]]
+            differing = [name for name in want if have.get(name) != want[name]]
             raise TraceError(
                 "trace of another specification: "
-                + ", ".join(f"{name} is {have[name]!r}, not {want[name]!r}" for name in differing)
+                + ", ".join(
+                    f"{name} is {have.get(name)!r}, not {want[name]!r}" for name in differing
+                )
             )
         _check_names(spec)
         info = TraceInfo.from_values(values)
-        _check_parts(spec, info.parts)
         n_rows = file.metadata.num_rows
-        _check_info(info, spec, n_rows)
+        if isinstance(spec, ImportedSpec):
+            _check_import(info, spec)
+        else:
+            _check_info(info, spec, n_rows)
+            _check_parts(spec, info.parts)
         # The depth first: the schema of a forged depth may be endless.
-        if spec.depth > len(file.schema_arrow) or not file.schema_arrow.remove_metadata().equals(
-            trace_schema(spec, info.parts)
-        ):
+        forged = isinstance(spec, RunSpec) and spec.depth > len(file.schema_arrow)
+        schema = trace_schema(spec, info.parts)
+        if forged or not file.schema_arrow.remove_metadata().equals(schema):
             raise TraceError("columns differ from the trace schema of its specification")
         # One thread per job; a thread pool may still be shutting down when the process ends.
         table = file.read(columns, use_threads=False)
@@ -202,11 +237,19 @@ def check_trace(
         raise TraceError(f"{path}: no such trace") from None
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise TraceError(f"{path}: not a readable trace ({error})") from error
-    if not np.array_equal(steps, np.arange(n_rows)):
+    if isinstance(spec, ImportedSpec):
+        ends = [int(step) for step in steps[[0, -1]]] if n_rows else []
+        if (
+            (np.diff(steps) <= 0).any()
+            or spec.last_step > MOST_STEPS
+            or ends != [spec.first_step, spec.last_step]
+        ):
+            raise TraceError(f"{path}: steps do not ascend from the log's first to its last")
+    elif not np.array_equal(steps, np.arange(n_rows)):
         raise TraceError(f"{path}: steps are not 0, 1, 2, ... without gaps")
     if not (seeds == spec.seed).all():
         raise TraceError(f"{path}: the column seed differs from the seed of its specification")
-    wrong = _wrong_column(table, spec)
+    wrong = _wrong_logged(table) if isinstance(spec, ImportedSpec) else _wrong_column(table, spec)
     if wrong is not None:
         raise TraceError(f"{path}: column {wrong}: a value is missing, misplaced or out of range")
     return spec, info, table
@@ -214,7 +257,7 @@ def check_trace(
 
 def read_trace(
     path: str | os.PathLike[str],
-    expected: RunSpec | None = None,
+    expected: AnySpec | None = None,
     columns: list[str] | None = None,
 ) -> Trace:
     """Read and verify a trace.
@@ -236,9 +279,30 @@ def read_trace(
         training: steps 0, 1, 2, ..., values at their cadence and nulls elsewhere.
     """
     spec, info, table = check_trace(path, expected, columns)
+    frame = table.to_pandas(use_threads=False)
+    if isinstance(spec, ImportedSpec):
+        return Trace(expected or spec, info, by_step(frame))
     # The one that was asked for knows which settings its study varies; else the folders do.
     named = expected or replace(spec, varied=_varied(path))
-    return Trace(named, info, table.to_pandas(use_threads=False))
+    return Trace(named, info, frame)
+
+
+def by_step(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a log with those of all other steps from 0 on, in which nothing is known."""
+    # Trainings read no frame, and must not wait for pandas.
+    import pandas as pd
+
+    if "step" not in frame or not len(frame):
+        return frame
+    steps = np.arange(int(frame["step"].iloc[-1]) + 1, dtype=np.int32)
+    whole = {"step": steps}
+    for name in frame.columns.drop("step"):
+        if name == "seed":
+            whole[name] = np.full(len(steps), frame[name].iloc[0])
+        else:
+            whole[name] = np.full(len(steps), np.nan, np.float32)
+            whole[name][frame["step"].to_numpy()] = frame[name].to_numpy()
+    return pd.DataFrame(whole)
 
 
 def _varied(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -248,7 +312,7 @@ def _varied(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def read_traces(
-    paths: Sequence[str | os.PathLike[str]], specs: Sequence[RunSpec]
+    paths: Sequence[str | os.PathLike[str]], specs: Sequence[AnySpec]
 ) -> Iterator[Trace]:
     """Traces one after the other, so that a panel need not fit in memory.
 

@@ -21,10 +21,12 @@ import pyarrow as pa
 
 from grokscope.core.errors import UserError
 from grokscope.core.formatting import count
+from grokscope.data.logs.index import indexed
 from grokscope.data.parts import RANK_MEASURES, layer_order, parts_of
 from grokscope.data.tables import key_frame
 from grokscope.data.trace import trace_schema
 from grokscope.data.trace_reader import check_trace
+from grokscope.runs.imported import AnySpec
 from grokscope.runs.paths import CONFIGURATION, PANEL_FOLDER
 from grokscope.runs.plan import Plan
 from grokscope.runs.reading import read_config
@@ -61,7 +63,10 @@ def plan_of(
             "all); or name the configuration's file (config=...)"
         )
     # Where runs are kept does not matter here, and may be on another machine.
-    return Plan({**read_config(path), "store": None, "runs_per_job": None})
+    return Plan(
+        {**read_config(path), "store": None, "runs_per_job": None},
+        lambda study: indexed(study, folder),
+    )
 
 
 def read_runs(
@@ -144,22 +149,24 @@ def read_runs(
     return frame.join(whole.select(wanted).to_pandas())
 
 
-def _columns_of(path: Path, spec: RunSpec) -> list[str]:
+def _columns_of(path: Path, spec: AnySpec) -> list[str]:
     """Columns of a run's trace; of a user's network its file names the parts."""
-    parts = parts_of(spec) or check_trace(path, spec, ["step"])[1].parts
+    parts = None
+    if isinstance(spec, RunSpec) and parts_of(spec) is None:
+        parts = check_trace(path, spec, ["step"])[1].parts
     return trace_schema(spec, parts).names
 
 
 def _place(column: str) -> tuple[int, Any, str]:
     """Key to sort columns by: kind, then layer."""
-    for place, kind in enumerate(("grad_norm_", "weight_norm_")):
+    for place, kind in enumerate(("grad_norm_", "weight_norm_", "update_norm_")):
         if column.startswith(kind):
             return place + 1, layer_order(column.removeprefix(kind)), ""
     measure, found, matrix = column.partition("_rank_")
     if found:
-        return 3, layer_order(matrix), str(RANK_MEASURES.index(measure))
+        return 4, layer_order(matrix), str(RANK_MEASURES.index(measure))
     entropy = column.startswith("attention_entropy_")
-    return (4, column, "") if entropy else (0, 0, "")
+    return (5, column, "") if entropy else (0, 0, "")
 
 
 def _names(has: Sequence[Sequence[str]], columns: Sequence[str] | None) -> list[str]:

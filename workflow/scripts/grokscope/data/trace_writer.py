@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from grokscope.core.files import replacing
 from grokscope.data.trace import DIGEST, INFO, NO_DIGEST, SPEC, TraceInfo, trace_schema
-from grokscope.runs.spec import RunSpec
+from grokscope.runs.imported import AnySpec
 
 
 def write_trace(
     path: str | os.PathLike[str],
-    spec: RunSpec,
+    spec: AnySpec,
     info: TraceInfo,
     columns: Mapping[str, np.ndarray],
 ) -> None:

@@ -26,14 +26,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from grokscope.measure.onsets import is_event
-from grokscope.runs.spec import cell_columns, key_columns
+from grokscope.runs.spec import cell_columns
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -52,12 +52,6 @@ def floats(column: pd.Series) -> Floats:
 def codes(table: pd.DataFrame, names: list[str]) -> Integers:
     """Code of each row's group, from 0 in the order of the groups' names; null is a name."""
     return table.groupby(names, dropna=False).ngroup().to_numpy().astype(np.int64)
-
-
-def run_keys(table: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """Key of each row's run, with None for null, so that equal keys compare equal."""
-    keys = table[key_columns(table.columns)].astype(object)
-    return list(keys.where(keys.notna(), None).itertuples(index=False, name=None))
 
 
 def held_out(seeds: ArrayLike, development: Sequence[int]) -> Booleans:

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokscope.data.parts import layer_order
+from grokscope.data.parts import has_order, layer_order
+from grokscope.data.tables import run_keys
 from grokscope.evaluate import nulls
 from grokscope.evaluate.chance import Counts, Task, constant_counts
 from grokscope.evaluate.curves import Signal
@@ -30,7 +31,6 @@ from grokscope.evaluate.matching import (
     checked_window,
     floats,
     held_out,
-    run_keys,
 )
 from grokscope.evaluate.nulls import Grid
 from grokscope.measure.detectors.registry import COMBINED
@@ -85,10 +85,14 @@ class Study:
         Table ``transitions``, sorted by key.
     analysis
         Used are ``evaluation``, ``phases.gap`` and ``detectors.resolution``.
+    left_out
+        Keys of runs of which nobody knows whether they have an event, since their logs lack a
+        metric: an alarm in one is neither a hit nor false.
     """
 
     runs: pd.DataFrame
     analysis: Analysis
+    left_out: frozenset[tuple[Any, ...]] = frozenset()
 
     @classmethod
     def from_transitions(cls, transitions: pd.DataFrame, analysis: Analysis) -> Study:
@@ -106,7 +110,12 @@ class Study:
         twice = transitions.loc[transitions.duplicated(key), key]
         if len(twice):
             raise ValueError(f"transitions list a run twice: {twice.iloc[0].to_dict()}")
-        return cls(transitions.sort_values(key, ignore_index=True), analysis)
+        known = known_events(transitions)
+        return cls(
+            transitions[known].sort_values(key, ignore_index=True),
+            analysis,
+            frozenset(run_keys(transitions[~known])),
+        )
 
     @cached_property
     def name(self) -> str:
@@ -214,6 +223,12 @@ class Study:
     def _place(self) -> dict[tuple[Any, ...], int]:
         return {key: i for i, key in enumerate(run_keys(self.runs))}
 
+    def _known(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table that are not of runs left out."""
+        if not self.left_out:
+            return table
+        return table[[key not in self.left_out for key in run_keys(table)]]
+
     def _rows(self, table: pd.DataFrame, name: str) -> Integers:
         """Index of the run of each row of a table."""
         keys = run_keys(table)
@@ -229,12 +244,17 @@ class Study:
         ------
         ValueError
             If a score is of an unknown run, or not as long as its run; or if a run has none of
-            the combined signal.
+            the combined signal and is not marked as one that the detector cannot be had of.
         """
+        scores = self._known(scores)
         found: dict[str, dict[int, tuple[Floats, float]]] = {}
+        untestable: set[int] = set()
         columns = (scores["layer"], scores["scores"], floats(scores["warm_up"]))
         rows = self._rows(scores, "scores").tolist()
         for run, layer, values, warm_up in zip(rows, *columns, strict=True):
+            if values is None:
+                untestable.add(run)
+                continue
             blocks = self.cohort.last[run] // self.resolution + 1
             if len(values) != blocks:
                 raise ValueError(
@@ -242,12 +262,11 @@ class Study:
                     f"last step and a resolution of {self.resolution} make {blocks}"
                 )
             found.setdefault(str(layer), {})[run] = np.asarray(values, float), warm_up
-        missing = set(self._place.values()) - set(found.get(COMBINED, {}))
+        missing = set(self._place.values()) - set(found.get(COMBINED, {})) - untestable
         if missing:
             raise ValueError(f"no scores of the combined signal of {self._named(min(missing))}")
-        numbers = sorted((layer for layer in found if layer != COMBINED), key=layer_order)
         result = {}
-        for layer in [COMBINED, *numbers]:
+        for layer in sorted(found, key=_layer_order):
             of_layer = np.array(sorted(found[layer]), np.int64)
             values, warm_ups = zip(*(found[layer][run] for run in of_layer), strict=True)
             cohort = self.cohort.take(of_layer)
@@ -271,6 +290,7 @@ class Study:
         ValueError
             If an alarm is of an unknown run.
         """
+        table = self._known(table)
         names = [*key_columns(self.runs.columns), "detector", "layer"]
         code = table.groupby(names, dropna=False, sort=False).ngroup().to_numpy()
         steps = table["step"].to_numpy(np.int64)[np.argsort(code, kind="stable")]
@@ -281,6 +301,23 @@ class Study:
         for detector, layer, run, part in zip(*columns, parts[: len(signals)], strict=True):
             found.setdefault((detector, layer), {})[run] = part
         return found
+
+
+def known_events(transitions: pd.DataFrame) -> Booleans:
+    """Of which runs it is known whether they have an event, shape ``(n_runs,)``.
+
+    A table without the columns, as variants are, has no other runs.
+    """
+    flags = ("train_onset_censored", "test_onset_censored")
+    there = [transitions[name].notna().to_numpy() for name in flags if name in transitions]
+    return np.asarray(np.all([np.ones(len(transitions), bool), *there], axis=0))
+
+
+def _layer_order(layer: str) -> tuple[Any, ...]:
+    """The combined signal first, then layers from the input on; other groups as they come."""
+    if layer == COMBINED:
+        return (0,)
+    return (1, *layer_order(layer)) if has_order(layer) else (2,)
 
 
 def first_steps(warm_up: Floats, cohort: Cohort) -> Integers:

@@ -20,7 +20,7 @@ from grokscope.evaluate.curves import Signal
 from grokscope.evaluate.intervals import share_intervals
 from grokscope.evaluate.matching import AtRisk, Cohort, Integers, ratios
 from grokscope.evaluate.statistics import kaplan_meier_median
-from grokscope.evaluate.study import Scope, Study
+from grokscope.evaluate.study import Scope, Study, known_events
 from grokscope.evaluate.thresholds import CONSTANT_TIME, Policy, Subject, policies, references
 from grokscope.measure.detectors.registry import COMBINED, DETECTORS, GAI, Detector
 from grokscope.runs.settings import Analysis
@@ -147,7 +147,8 @@ def evaluation_tables(
     ValueError
         If scores, alarms and transitions do not fit together, see :meth:`Study.signals`.
     """
-    if transitions.empty:  # a study that the config leaves out
+    # A study that the config leaves out, or of which no event is known.
+    if not known_events(transitions).any():
         return {name: empty(name) for name in ("evaluation", "chance", "curves")}
     study = Study.from_transitions(transitions, analysis)
     stated = study.alarms(alarms)

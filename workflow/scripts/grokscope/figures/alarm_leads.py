@@ -22,6 +22,7 @@ from grokscope.figures.parts.events import mark_onset
 from grokscope.figures.published import Published, published_range
 from grokscope.figures.selection import left_out, spread
 from grokscope.runs.spec import key_columns
+from grokscope.runs.tasks import TASKS
 
 LEAD_BIN = 100
 MAX_TASKS = 6
@@ -41,6 +42,11 @@ def lead_table(alarms: pd.DataFrame, transitions: pd.DataFrame) -> pd.DataFrame:
     table["lead"] = (table["test_onset_step"] - table["step"]).astype(float)
     table["is_first"] = ~table.duplicated(keys)
     return table.reset_index(drop=True)
+
+
+def _paint(task: str) -> str:
+    """Colour of a task; one that only logs name has its panel to be told by."""
+    return colour("task", task) if task in TASKS else "#888888"
 
 
 def lead_panel(
@@ -74,7 +80,7 @@ def lead_panel(
                 LEAD_BIN,
                 bottom=place,
                 align="edge",
-                color=colour("task", own["task"].iloc[0]),
+                color=_paint(str(own["task"].iloc[0])),
                 linewidth=0,
             )
             first = own.loc[own["is_first"], "lead"]
@@ -106,7 +112,12 @@ def lead_panel(
 
 
 @style.styled
-def alarm_leads(alarms: pd.DataFrame, transitions: pd.DataFrame, published: Published) -> Figure:
+def alarm_leads(
+    alarms: pd.DataFrame,
+    transitions: pd.DataFrame,
+    published: Published,
+    lacking: str | None = None,
+) -> Figure:
     """Lead of every GAI alarm over the onset: a panel a task, a row a depth and what else varies.
 
     Parameters
@@ -115,8 +126,12 @@ def alarm_leads(alarms: pd.DataFrame, transitions: pd.DataFrame, published: Publ
         Rows of one study.
     published
         Published values by claim: the range of GAI1 is drawn.
+    lacking
+        Why there is nothing to draw, of logs that lack what it needs.
     """
     title = "When alarms come, seen from the onset of generalisation"
+    if lacking is not None:
+        return style.empty_figure(title, lacking)
     if transitions.empty:
         return style.empty_figure(title, "no run in this study")
     without = int(transitions["test_onset_step"].isna().sum())

@@ -125,15 +125,21 @@ def legend_entries(curves: pd.DataFrame, chance: pd.DataFrame) -> list[Artist]:
 
 
 @style.styled
-def detection_curves(curves: pd.DataFrame, chance: pd.DataFrame) -> Figure:
+def detection_curves(
+    curves: pd.DataFrame, chance: pd.DataFrame, lacking: str | None = None
+) -> Figure:
     """Sensitivity against time in warning: all depths pooled, and a panel a depth.
 
     Parameters
     ----------
     curves, chance
         Rows of one study; those of the combined signals are drawn.
+    lacking
+        Why there is nothing to draw, of logs that lack what it needs.
     """
     curves = curves[curves["layer"] == COMBINED]
+    if lacking is not None:
+        return style.empty_figure(TITLE, lacking)
     if curves.empty:
         text = "no event on a held-out seed, so there is nothing to be sensitive to"
         return style.empty_figure(TITLE, text)

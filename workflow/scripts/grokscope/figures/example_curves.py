@@ -44,6 +44,8 @@ def example_panel(axes: Axes, trace: Trace, row: pd.Series) -> None:
     """Train and test metric of one run, and when each reached the threshold."""
     frame = trace.frame
     for split in ("train", "test"):
+        if f"{split}_metric" not in frame:
+            continue
         x, y = decimate(
             frame["step"].to_numpy(), frame[f"{split}_metric"].to_numpy(), EXAMPLE_POINTS
         )
@@ -55,7 +57,7 @@ def example_panel(axes: Axes, trace: Trace, row: pd.Series) -> None:
             axes.axvline(reached, color=paint, linestyle="--", linewidth=1, zorder=1)
     style.unit_axis(axes)
     style.step_axis(axes, last_step(trace), ticks=4)
-    if not frame[["train_metric", "test_metric"]].notna().any(axis=None):
+    if not frame.filter(regex="^(train|test)_metric$").notna().any(axis=None):
         style.note_inside(axes, "nothing recorded")
 
 

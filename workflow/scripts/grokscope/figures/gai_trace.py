@@ -21,6 +21,8 @@ from grokscope.figures.parts.alarms import gai_alarms
 from grokscope.figures.parts.curves import ending, gradient_panel, last_step, metric_panel
 from grokscope.figures.parts.events import mark_onset
 from grokscope.figures.selection import decimate, in_order, known, of_run, row_of
+from grokscope.measure.detectors.registry import GAI
+from grokscope.measure.lacking import lacking
 from grokscope.measure.onsets import is_event
 
 SCORE_COLOUR = "#555555"
@@ -54,13 +56,19 @@ def choose_run(transitions: pd.DataFrame, min_delay: int) -> Choice | None:
 
 
 def score_panel(
-    axes: Axes, steps: np.ndarray, score: np.ndarray, threshold: float, alarms: pd.DataFrame
+    axes: Axes,
+    steps: np.ndarray,
+    score: np.ndarray,
+    threshold: float,
+    alarms: pd.DataFrame,
+    nothing: str | None = None,
 ) -> None:
     """Score over steps, its alarm level, and the alarms."""
     axes.set_ylabel("GAI score (SD)")
     x, y = decimate(steps, score)
     if not len(x):
-        style.say(axes, "no score: the run is shorter than the warm-up")
+        why = nothing or "the run is shorter than the warm-up"
+        style.say(axes, f"no score: {why}")
         return
     axes.plot(x, y, color=SCORE_COLOUR, linewidth=0.8, **style.points(x))
     axes.axhline(threshold, color=colour("event", "threshold"), linewidth=1.2, linestyle=":")
@@ -125,8 +133,9 @@ def gai_trace(
     figure = style.new_figure(7.0, 6.2, f"{title}: {lower_first(name)}")
     norm, index, metric = figure.subplots(3, 1, sharex=True)
     own = of_run(gai_alarms(alarms), trace.key)
+    untestable = lacking(trace, GAI)
     gradient_panel(norm, trace, {"combined": 0.9})
-    score_panel(index, trace.frame["step"].to_numpy(), score, threshold, own)
+    score_panel(index, trace.frame["step"].to_numpy(), score, threshold, own, untestable)
     handles = metric_panel(metric, trace)
     for step in own["step"].astype(float):
         norm.axvline(step, color=colour("event", "alarm"), linewidth=0.8, alpha=0.5, zorder=1)
@@ -141,8 +150,10 @@ def gai_trace(
         style.line_entry("gradient norm, all layers", colour("layer", "combined"), linewidth=0.9),
         style.line_entry("GAI score", SCORE_COLOUR, linewidth=0.8),
         style.line_entry(f"alarm level {threshold:g} SD", level, linestyle=":"),
-        style.mark_entry(count(len(own), "alarm"), colour("event", "alarm"), "v", markersize=5),
     ]
+    if untestable is None:
+        red = colour("event", "alarm")
+        entries.append(style.mark_entry(count(len(own), "alarm"), red, "v", markersize=5))
     if onset is not None:
         label = f"onset, step {onset:,.0f}"
         entries.append(style.line_entry(label, colour("event", "onset"), linestyle="--"))

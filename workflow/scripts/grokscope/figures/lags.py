@@ -170,7 +170,7 @@ def lag_handles(seeds: Sequence[int], with_published: bool) -> list[Artist]:
 
 
 @style.styled
-def lags(transitions: pd.DataFrame, published: Published) -> Figure:
+def lags(transitions: pd.DataFrame, published: Published, lacking: str | None = None) -> Figure:
     """Lag of every run over the first parameter that varies, beside the published values.
 
     Parameters
@@ -180,8 +180,12 @@ def lags(transitions: pd.DataFrame, published: Published) -> Figure:
         further parameter that varies.
     published
         Published values by claim; those by train fraction are drawn where that is the axis.
+    lacking
+        Why there is nothing to draw, of logs that lack what it needs.
     """
     title = "Lag from gradient peak to metric transition"
+    if lacking is not None:
+        return style.empty_figure(title, lacking)
     if transitions.empty:
         return style.empty_figure(title, "no run in this study")
     axis = layout.map_axes(transitions).x

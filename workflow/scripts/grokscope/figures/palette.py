@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
-
-from grokscope.data.parts import layer_order
+from grokscope.data.parts import has_order, layer_order
 from grokscope.runs.tasks import TASKS
 
 # Okabe & Ito (2008) for categories, Paul Tol's "muted" for layers, viridis for what is
@@ -152,24 +148,24 @@ def colour(group: str, key: object) -> str:
 
 
 def layer_colours(layers: Iterable[str]) -> dict[str, str]:
-    """Colour of each layer, in the order from input to output.
+    """Colours of layers; of as many groups of parameters, which have names, as there are shades.
 
-    Numbers have colours of their own; names those of numbers in turn, or of an ordered map where
-    there are more.
+    A group that is not in the result has none left, and is not to be drawn.
     """
-    wanted, own = set(layers), PALETTE["layer"]
-    found = {name: shade for name, shade in own.items() if name in wanted}
-    names = sorted(wanted - set(own), key=layer_order)
-    shades = [shade for name, shade in own.items() if name not in (*found, "combined")]
-    if len(names) > len(shades):
-        shades = [
-            to_hex(shade) for shade in colormaps["viridis"](np.linspace(0, 0.95, len(names)))
-        ]
-    return found | dict(zip(names, shades, strict=False))
+    own = PALETTE["layer"]
+    names = list(dict.fromkeys(layers))
+    groups = [name for name in names if name not in own]
+    if all(has_order(name) for name in groups):
+        groups.sort(key=layer_order)
+    shades = dict.fromkeys([*(of for name, of in own.items() if name not in names), *RESERVE])
+    free = [shade for shade in shades if shade not in {own[n] for n in names if n in own}]
+    found = {name: own[name] for name in names if name in own}
+    return found | dict(zip(groups, (s for s in free if s != own["combined"]), strict=False))
 
 
-def layer_words(layer: str) -> str:
+def layer_words(layer: object) -> str:
     """Name of a layer in a legend."""
-    if layer == "0":
-        return "embeddings"
-    return f"layer {layer}" if layer.isdecimal() else layer.replace("_", " ").replace(".", ", ")
+    name = str(layer)
+    if name in ("0", "combined"):
+        return {"0": "embeddings", "combined": "all layers combined"}[name]
+    return f"layer {name}" if name.isdigit() else name

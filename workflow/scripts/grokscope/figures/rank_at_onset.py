@@ -121,7 +121,9 @@ def rank_panel(
 
 
 @style.styled
-def rank_at_onset(traces: Iterable[Trace], rank: pd.DataFrame, published: Published) -> Figure:
+def rank_at_onset(
+    traces: Iterable[Trace], rank: pd.DataFrame, published: Published, lacking: str | None = None
+) -> Figure:
     """Rank of the last layer around onset: a column a depth and what else varies, a line a task.
 
     Parameters
@@ -132,8 +134,12 @@ def rank_at_onset(traces: Iterable[Trace], rank: pd.DataFrame, published: Publis
         Rows of the study in the rank table.
     published
         Published values by claim: the range of GAI6 is drawn.
+    lacking
+        Why there is nothing to draw, of logs that lack what it needs.
     """
     title = "Rank of the last layer around the onset of generalisation"
+    if lacking is not None:
+        return style.empty_figure(title, lacking)
     keys = key_columns(rank.columns)
     # More tasks than line styles: each has columns of its own.
     by_line = rank["task"].nunique() <= len(TASK_LINES)

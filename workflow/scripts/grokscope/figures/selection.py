@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from grokscope.data.tables import read_table
-from grokscope.runs.spec import VARIABLE, RunKey, decimal_string, key_columns
+from grokscope.runs.spec import SETTINGS, UNKNOWN, RunKey, decimal_string, key_columns
 
 MAX_POINTS = 2000
 
@@ -75,10 +75,14 @@ def left_out(*groups: tuple[Sequence[object], Sequence[object], str]) -> str:
 def _text(value: Any) -> str:
     """A varied setting as in the key of a run; "none" for null."""
     if pd.isna(value):
-        return "none"
+        return UNKNOWN
     if isinstance(value, bool | np.bool_):
         return str(value).lower()
     return decimal_string(value) if isinstance(value, float) else str(value)
+
+
+def _decimal(value: Any) -> str:
+    return UNKNOWN if pd.isna(value) else decimal_string(float(value))
 
 
 def key_of(row: Mapping[str, Any] | pd.Series) -> RunKey:
@@ -87,11 +91,11 @@ def key_of(row: Mapping[str, Any] | pd.Series) -> RunKey:
         study=str(row["study"]),
         task=str(row["task"]),
         depth=int(row["depth"]),
-        train_fraction=decimal_string(float(row["train_fraction"])),
-        weight_decay=decimal_string(float(row["weight_decay"])),
-        width=int(row["width"]),
+        train_fraction=_decimal(row["train_fraction"]),
+        weight_decay=_decimal(row["weight_decay"]),
+        width=None if pd.isna(row["width"]) else int(row["width"]),
         seed=int(row["seed"]),
-        settings=tuple((name, _text(row[name])) for name in VARIABLE if name in row),
+        settings=tuple((name, _text(row[name])) for name in SETTINGS if name in row),
     )
 
 

@@ -225,7 +225,9 @@ def choice_panel(axes: Axes, rows: pd.DataFrame, varied: Options, lines: int) ->
 
 
 @style.styled
-def specification_curves(multiverse: pd.DataFrame, published: Published) -> Figure:
+def specification_curves(
+    multiverse: pd.DataFrame, published: Published, lacking: str | None = None
+) -> Figure:
     """Headline numbers under every combination of analysis choices.
 
     Parameters
@@ -234,13 +236,16 @@ def specification_curves(multiverse: pd.DataFrame, published: Published) -> Figu
         The table of this name, of one study.
     published
         Published values by claim.
+    lacking
+        Why there is nothing to draw, of logs that lack what it needs.
     """
     judged = multiverse["claim"].notna().any()
     title = (
         f"How much each {'claim' if judged else 'number'} depends on the choices of its analysis"
     )
     if multiverse["measured"].isna().all():
-        return style.empty_figure(title, "nothing can be measured under any choice")
+        nothing = "nothing can be measured under any choice"
+        return style.empty_figure(title, lacking or nothing)
     quantities = list(dict.fromkeys(multiverse["quantity"]))
     rows_of = {name: multiverse[multiverse["quantity"] == name] for name in quantities}
     varied = {name: options(rows) for name, rows in rows_of.items()}

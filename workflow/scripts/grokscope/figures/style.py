@@ -27,6 +27,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from grokscope.core.files import replacing
 from grokscope.core.formatting import tick
+from grokscope.runs.tasks import TASKS
 
 STYLE_FILE = Path(__file__).with_name("grokscope.mplstyle")
 PNG_DPI = 150
@@ -95,9 +96,12 @@ def save(
 
 
 def metric_words(tasks: str | Sequence[str]) -> str:
-    """What the metric of these tasks is: accuracy, R², or both."""
+    """What the metric of these tasks is: accuracy, R², or both; of tasks of logs the metric."""
     names = [tasks] if isinstance(tasks, str) else list(tasks)
-    kinds = {"R²" if name.endswith("_regression") else "accuracy" for name in names}
+    ours = {
+        "R²" if name.endswith("_regression") else "accuracy" for name in names if name in TASKS
+    }
+    kinds = ours | {"metric" for name in names if name not in TASKS}
     return " or ".join(sorted(kinds)) if kinds else "accuracy"
 
 

@@ -66,8 +66,15 @@ def alarm_causes(
         return []
     window = settings.window
     frame = trace.frame
-    collapsed = reached(frame["softmax_collapse"].to_numpy(), settings.collapse_share)
-    spikes = loss_spikes(frame["train_loss"].to_numpy(), window, settings.spike_factor)
+    # Of an imported run only what its log has is visible.
+    unknown = np.full(len(frame), np.nan)
+    collapse, loss = (
+        frame[name].to_numpy() if name in frame else unknown
+        for name in ("softmax_collapse", "train_loss")
+    )
+    collapsed = reached(collapse, settings.collapse_share)
+    spikes = loss_spikes(np.where(np.isnan(loss), np.inf, loss), window, settings.spike_factor)
+    spikes &= np.isfinite(loss)
     visible = {
         "memorisation": np.array([] if memorised is None else [memorised]),
         "loss_spike": np.flatnonzero(spikes),

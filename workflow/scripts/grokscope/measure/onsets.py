@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from grokscope.data.trace import Trace
+from grokscope.runs.imported import ImportedSpec
 from grokscope.runs.settings import OnsetSettings
 from grokscope.runs.spec import decimal_string
 
@@ -93,9 +94,50 @@ def evaluated(trace: Trace, metric: str) -> tuple[NDArray[np.integer[Any]], NDAr
         Shape ``(n_evaluations,)`` each.
     """
     frame = trace.frame
+    if trace.imported:
+        return _logged(trace, metric)
     # Columns and not rows of the frame: a selection of rows copies every column.
     tested = ~np.isnan(frame["test_loss"].to_numpy())
     return frame["step"].to_numpy()[tested], frame[f"{metric}_metric"].to_numpy()[tested]
+
+
+def _logged(trace: Trace, metric: str) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:
+    """The same of an imported run, whose log may have one metric, or each at steps of its own.
+
+    The train metric is taken at the steps of the test metric where it is known at all of them, so
+    that both onsets are as fine; else where it was logged.
+    """
+    known = {
+        name: ~np.isnan(trace.frame[f"{name}_metric"].to_numpy())
+        for name in ("train", "test")
+        if f"{name}_metric" in trace.frame
+    }
+    if metric not in known:
+        return np.empty(0, np.int32), np.empty(0, np.float32)
+    there = known[metric]
+    if metric == "train" and "test" in known and there[known["test"]].all():
+        there = known["test"]
+    return np.flatnonzero(there), trace.frame[f"{metric}_metric"].to_numpy()[there]
+
+
+def is_unknown(trace: Trace, metric: str, onset: int | None) -> bool:
+    """Whether nothing can be said of an onset: its metric was not logged, or was reached before.
+
+    A log that begins later than one evaluation after the start, with the metric above the
+    threshold, has missed the onset.
+
+    Parameters
+    ----------
+    onset
+        Of :func:`metric_onset`.
+    """
+    if not isinstance(trace.spec, ImportedSpec):
+        return False
+    column = trace.spec.column(f"{metric}_metric")
+    if column is None:
+        return True
+    first = evaluated(trace, metric)[0][0]
+    return onset == first and trace.spec.reached is None and first > (column.every or 0)
 
 
 def metric_onset(trace: Trace, metric: str, threshold: float, evaluations: int) -> int | None:
@@ -131,7 +173,8 @@ def onsets(trace: Trace, settings: OnsetSettings) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``<name>_step`` (int or None) and ``<name>_censored`` for the names ``train_onset``,
+        ``<name>_step`` (int or None) and ``<name>_censored`` (None where nothing is known, see
+        :func:`is_unknown`) for the names ``train_onset``,
         ``test_onset`` (at ``event_threshold``) and ``test_onset_<x>`` for each x of
         ``test_thresholds``.
     """
@@ -147,8 +190,9 @@ def onsets(trace: Trace, settings: OnsetSettings) -> dict[str, Any]:
         found[f"test_onset_{decimal_string(threshold)}"] = at[threshold]
     columns: dict[str, Any] = {}
     for name, step in found.items():
-        columns[f"{name}_step"] = step
-        columns[f"{name}_censored"] = step is None
+        unknown = is_unknown(trace, name.partition("_")[0], step)
+        columns[f"{name}_step"] = None if unknown else step
+        columns[f"{name}_censored"] = None if unknown else step is None
     return columns
 
 

@@ -17,6 +17,7 @@ from grokscope.data.tables import from_rows
 from grokscope.data.trace import Trace, TraceInfo
 from grokscope.measure.alarms import alarm_rows
 from grokscope.measure.detectors.scores import run_signals, score_rows
+from grokscope.measure.lacking import untestable
 from grokscope.measure.onsets import onsets
 from grokscope.measure.phases import phase, phase_rows
 from grokscope.measure.rank import RankRun, rank_rows, rank_run
@@ -73,7 +74,7 @@ def measure_panel(traces: Iterable[Trace], analysis: Analysis) -> PanelMeasureme
         key = trace.key.row()
         found = onsets(trace, analysis.onset)
         signals = run_signals(trace, analysis)
-        rows["runs"].append(key | summary(trace))
+        rows["runs"].append(key | summary(trace) | untestable(trace, found))
         rows["transitions"].append(key | transitions(trace, analysis.transitions, found))
         rows["alarms"] += alarm_rows(trace, signals, found["train_onset_step"], analysis)
         scores += score_rows(trace, signals, analysis.detectors)

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from grokscope.data.trace import Trace
-from grokscope.measure.onsets import evaluated, reached
+from grokscope.measure.onsets import evaluated, is_unknown, reached
 from grokscope.runs.settings import PhaseSettings
 from grokscope.runs.spec import RunKey
 
 # In this order a tied vote is decided.
 PHASES = ("confusion", "memorisation", "grokking", "comprehension", "diverged")
+# Of an imported run without train or test metric; no phase, and none of the order above.
+UNKNOWN = "unknown"
 # Those of runs that end with both metrics at or above the threshold.
 GENERALISING = ("grokking", "comprehension")
 
@@ -63,6 +65,9 @@ def phase(trace: Trace, settings: PhaseSettings) -> dict[str, Any]:
     dict
         ``phase``, ``train_reached_step``, ``test_reached_step``, ``gap``, ``gap_censored``.
     """
+    if any(is_unknown(trace, metric, None) for metric in ("train", "test")):
+        nothing = dict.fromkeys(("train_reached_step", "test_reached_step", "gap"))
+        return {"phase": UNKNOWN, **nothing, "gap_censored": None}
     first: dict[str, int | None] = {}
     holds: dict[str, bool] = {}
     for metric in ("train", "test"):
@@ -96,7 +101,7 @@ def votes(labels: Mapping[RunKey, str]) -> dict[tuple[str, ...], dict[str, Any]]
         cells.setdefault(key.cell, Counter())[name] += 1
     result = {}
     for cell, counts in cells.items():
-        vote = max(PHASES, key=counts.__getitem__)  # max takes the first of a tie
+        vote = max((*PHASES, UNKNOWN), key=counts.__getitem__)  # max takes the first of a tie
         seeds = counts.total()
         result[cell] = {"vote": vote, "agreement": counts[vote] / seeds, "cell_seeds": seeds}
     return result

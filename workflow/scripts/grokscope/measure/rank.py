@@ -56,7 +56,7 @@ class RankRun(NamedTuple):
     key: RunKey
     onset: int | None
     last_step: int
-    last_layer: str
+    last_layer: str | None
     series: Mapping[tuple[str, str], RankSeries]
 
 
@@ -81,7 +81,9 @@ def rank_run(trace: Trace, onset: int | None) -> RankRun:
         for layer in matrices
         for measure in RANK_MEASURES
     }
-    return RankRun(trace.key, onset, len(trace.frame) - 1, matrices[-1], series)
+    return RankRun(
+        trace.key, onset, len(trace.frame) - 1, matrices[-1] if matrices else None, series
+    )
 
 
 def references(panel: Sequence[RankRun]) -> list[Reference]:

@@ -12,10 +12,13 @@ import numpy as np
 
 from grokscope.data.trace import Trace, TraceInfo
 from grokscope.measure.onsets import evaluated
+from grokscope.runs.imported import ImportedSpec
 
 
 def summary(trace: Trace) -> dict[str, Any]:
     """Columns of the table ``runs`` of one run, without its key."""
+    if isinstance(trace.spec, ImportedSpec):
+        return _imported(trace, trace.spec)
     last = len(trace.frame) - 1
     tested, _ = evaluated(trace, "test")
 
@@ -43,6 +46,45 @@ def summary(trace: Trace) -> dict[str, Any]:
     }
 
 
+def _imported(trace: Trace, spec: ImportedSpec) -> dict[str, Any]:
+    """The same of an imported run: last logged values, and what else its log tells of it."""
+
+    def final(column: str) -> float | None:
+        # Lower bounds are no values.
+        if column not in trace.frame or spec.reached is not None:
+            return None
+        values = trace.frame[column].dropna()
+        return float(values.iloc[-1]) if len(values) else None
+
+    every = {
+        column.name: "irregular" if column.every is None else str(column.every)
+        for column in spec.columns
+    }
+    unknown = ("n_train", "n_test", "n_parameters", "device", "processor", "seconds")
+    metrics = [f"{split}_{what}" for what in ("loss", "metric") for split in ("train", "test")]
+    return {
+        "steps": spec.last_step,
+        "max_steps": spec.steps,
+        "stopped": trace.info.stopped,
+        "diverged_step": spec.diverged_step,
+        **{f"final_{column}": final(column) for column in metrics},
+        **dict.fromkeys(unknown),
+        "log": spec.log,
+        "log_part": spec.part,
+        "log_format": spec.format,
+        "log_row": spec.row,
+        "log_start": spec.first_step,
+        "log_every": "; ".join(f"{name} {steps}" for name, steps in every.items()),
+        "log_means": _means(spec),
+    }
+
+
+def _means(spec: ImportedSpec) -> str | None:
+    """Columns whose values are means over steps, and over how many; None without any."""
+    means = [f"{of.name} {of.mean_over}" for of in spec.columns if of.mean_over != "row"]
+    return "; ".join(means) or None
+
+
 def training_environment(infos: Iterable[TraceInfo]) -> dict[str, Any]:
     """Library versions and devices that trained some runs.
 
@@ -55,8 +97,8 @@ def training_environment(infos: Iterable[TraceInfo]) -> dict[str, Any]:
     return merge_environments(
         {
             "versions": {name: [version] for name, version in info.versions.items()},
-            "devices": [info.device],
-            "threads": [info.threads],
+            "devices": [] if info.device is None else [info.device],
+            "threads": [] if info.threads is None else [info.threads],
         }
         for info in infos
     )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from grokscope.data.trace import Trace
+from grokscope.runs.imported import ImportedSpec
 from grokscope.runs.settings import TransitionSettings
 
 # Cross-correlations closer than this are tied: rounding of the Fourier transforms is about
@@ -55,6 +56,8 @@ def curve(trace: Trace, column: str) -> Curve:
     Test columns are taken at the multiples of ``test_every``. The last row of a run that ended
     as planned is a state that was only evaluated; a diverged run updated its last state too.
     """
+    if isinstance(trace.spec, ImportedSpec):
+        return _logged(trace, trace.spec, column)
     frame = trace.frame
     stop = len(frame) if trace.info.stopped == "diverged" else max(len(frame) - 1, 0)
     steps, values = (frame[name].to_numpy()[:stop] for name in ("step", column))
@@ -63,6 +66,24 @@ def curve(trace: Trace, column: str) -> Curve:
         tested &= steps % trace.spec.test_every == 0
         steps, values = steps[tested], values[tested]
     return Curve(steps.astype(np.int64), values.astype(np.float64))
+
+
+def _logged(trace: Trace, spec: ImportedSpec, name: str) -> Curve:
+    """The values of a column of an imported run; empty if they are not at equal distances.
+
+    A gradient norm must be known at every step: a peak between two logged ones would be missed.
+    Where rows are said to be states after their updates, the last is one that was only evaluated.
+    """
+    nothing = Curve(np.empty(0, np.int64), np.empty(0))
+    column = spec.column(name)
+    if column is None or (name.startswith("grad_norm") and column.every != 1):
+        return nothing
+    evaluated_last = spec.row == "after_update" and spec.diverged_step is None
+    values = trace.frame[name].to_numpy(np.float64)[: spec.last_step + (not evaluated_last)]
+    steps = np.flatnonzero(~np.isnan(values))
+    if len(np.unique(np.diff(steps))) > 1:
+        return nothing
+    return Curve(steps, values[steps])
 
 
 def smooth(values: Array, window: int, order: int) -> Array:
@@ -226,6 +247,13 @@ def gradient_lag(norm: Curve, metric: Curve, settings: TransitionSettings) -> in
     return None if peak is None or transition is None else transition.step - peak[0]
 
 
+def _cadence(trace: Trace, metric: Curve) -> int:
+    """Steps from one evaluation to the next."""
+    if isinstance(trace.spec, ImportedSpec):
+        return int(metric.steps[1] - metric.steps[0]) if len(metric.steps) > 1 else 1
+    return trace.spec.test_every
+
+
 def transitions(
     trace: Trace, settings: TransitionSettings, found_onsets: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -237,13 +265,14 @@ def transitions(
         Columns of :func:`grokscope.measure.onsets.onsets`.
     """
     norm, metric = curve(trace, "grad_norm"), curve(trace, "test_metric")
-    sampled = Curve(metric.steps, norm.values[metric.steps])
+    both, at, of = np.intersect1d(norm.steps, metric.steps, return_indices=True)
+    sampled, tested = Curve(both, norm.values[at]), Curve(both, metric.values[of])
     smooth_norm, smooth_metric = smoothed(norm, settings), smoothed(metric, settings)
     peak_step, at_boundary = gradient_peak(smooth_norm, settings) or (None, None)
     turn_step, turn_value = metric_transition(smooth_metric) or (None, None)
-    cadence = trace.spec.test_every
+    cadence = _cadence(trace, metric)
     lag, correlation = derivative_correlation(
-        smoothed(sampled, settings), smooth_metric, settings.max_lag // cadence
+        smoothed(sampled, settings), smoothed(tested, settings), settings.max_lag // cadence
     ) or (None, None)
     first_steps = settings.replication_steps
     columns: dict[str, Any] = {
@@ -258,7 +287,7 @@ def transitions(
         ),
         "xcorr_lag": None if lag is None else lag * cadence,
         "xcorr": correlation,
-        "pearson_r": pearson(sampled, metric),
+        "pearson_r": pearson(sampled, tested),
     }
     columns |= found_onsets
     columns["onset_lag"] = _difference(columns["test_onset_step"], peak_step)

@@ -29,8 +29,10 @@ from grokscope.measure.alarms import alarm_steps, largest_spike, spike_peaks
 from grokscope.measure.detectors.registry import DETECTORS, GAI
 from grokscope.measure.detectors.scores import first_score
 from grokscope.measure.gai import gai, score
+from grokscope.measure.lacking import lacking
 from grokscope.measure.onsets import is_event, metric_onset, train_onset
 from grokscope.measure.rank import RankSeries, relative_drop
+from grokscope.runs.imported import ImportedSpec
 from grokscope.runs.settings import AlarmSettings, Analysis, MultiverseSettings
 
 Array = NDArray[np.float64]
@@ -162,7 +164,7 @@ def rank_drops(trace: Trace, target: Target, analysis: Analysis) -> dict[str, fl
     drops: dict[str, float | None] = {}
     for measure in RANK_MEASURES:
         drop = None
-        if target.onset is not None:
+        if target.onset is not None and trace.parts.matrices:
             series = RankSeries.of_layer(trace, trace.parts.matrices[-1], measure)
             drop = relative_drop(*series.around(target.onset, analysis.rank))
         drops[f"{measure}_drop"] = drop
@@ -256,13 +258,28 @@ def parse_steps(text: str) -> Steps:
     return np.array(text.split(), np.int64)
 
 
+def ordered_layers(trace: Trace) -> list[str]:
+    """Layers from the first to the last, without the embeddings.
+
+    None of an imported run unless its log numbers them as ours are: which of several named groups
+    of parameters is nearest the input is not known.
+    """
+    layers = [layer for layer in trace.layers if layer not in EMBEDDINGS]
+    if not trace.imported:
+        return layers
+    numbered = [str(number) for number in range(1, trace.spec.depth + 1)]
+    known = trace.every_step(f"grad_norm_{layer}" for layer in numbered)
+    return numbered if set(numbered) == set(layers) and len(known) == len(numbered) else []
+
+
 def variant_rows(trace: Trace, analysis: Analysis) -> Iterator[dict[str, Any]]:
     """Rows of a run: one per combination of choices and onset threshold."""
-    layers = [layer for layer in trace.layers if layer not in EMBEDDINGS]
-    columns = ["grad_norm", *(f"grad_norm_{layer}" for layer in layers)]
+    if lacking(trace, GAI) or lacking(trace, "events"):
+        return
+    columns = ["grad_norm", *(f"grad_norm_{layer}" for layer in ordered_layers(trace))]
     norms = np.stack([trace.frame[name].to_numpy(np.float64) for name in columns])
     fired = fired_choices(norms, analysis.multiverse, analysis.alarms)
-    betas = trace.spec.betas
+    betas = None if isinstance(trace.spec, ImportedSpec) else trace.spec.betas
     run = trace.key.row() | {"beta2": None if betas is None else betas[1]}
     for target in targets(trace, analysis):
         drops = rank_drops(trace, target, analysis)
@@ -281,8 +298,8 @@ def _outcome(fired: Fired, target: Target) -> dict[str, Any]:
         "warm_up": fired.warm_up,
         "alarms": steps_text(fired.alarms),
         "spike": largest_spike(fired.peaks, fired.alarms, onset),
-        "last_first_lead": leads[-1],
-        "first_first_lead": leads[0],
+        "last_first_lead": leads[-1] if leads else None,
+        "first_first_lead": leads[0] if leads else None,
         "tau": layer_order(leads),
     }
 

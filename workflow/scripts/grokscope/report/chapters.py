@@ -11,7 +11,7 @@ registers one function here:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from grokscope.claims.published import ClaimSet
 from grokscope.core.formatting import count, words
 from grokscope.report.figures import Figure, run_figures, study_figures
 from grokscope.report.studies import Study
-from grokscope.report.tables import early_warning, lead_lag, phase_diagram
+from grokscope.report.tables import early_warning, lead_lag, logs, phase_diagram
 from grokscope.report.tables.evidence import evidence
 from grokscope.report.tables.parts import Table, of_study
 from grokscope.runs.kinds import KINDS
@@ -167,17 +167,28 @@ def make_chapter(
         kind.question,
         facts(summary),
         processors(material.results["runs"]),
-        CHAPTERS[study.kind](material),
+        _with_logs(CHAPTERS[study.kind](material), material.results["runs"]),
         run_figures(study.name, kind, paths, captions),
     )
+
+
+def _with_logs(body: Body, runs: pd.DataFrame) -> Body:
+    """A chapter with what the logs of imported runs say, and without what they do not."""
+    of_logs = logs.tables(runs)
+    if not of_logs:
+        return body
+    parts = [part for part in body.parts if not isinstance(part, Table) or part.rows]
+    return replace(body, parts=[*of_logs, *parts])
 
 
 def facts(summary: Mapping[str, Any]) -> str:
     """A sentence on how many runs, seeds and seconds a study took."""
     ends = ", ".join(f"{number} {words(name)}" for name, number in summary["stopped"].items())
+    time = summary["seconds"]
+    how = "of imported logs" if time is None else f"in {time:,.0f} seconds of training"
     return (
         f"{count(summary['runs'], 'run')} ({ends}) of {count(len(summary['seeds']), 'seed')}, "
-        f"{summary['steps']:,} steps in {summary['seconds']:,.0f} seconds of training."
+        f"{summary['steps']:,} steps {how}."
     )
 
 

@@ -110,8 +110,14 @@ def report_context(
         "config": yaml.safe_dump(
             dict(config), sort_keys=False, default_flow_style=None, allow_unicode=True, width=90
         ),
-        "seconds": f"{tables['runs']['seconds'].sum():,.0f} seconds of training in all",
+        "seconds": _seconds(tables["runs"]),
     }
+
+
+def _seconds(runs: pd.DataFrame) -> str:
+    if len(runs) and runs["seconds"].isna().all():
+        return "no run was trained here"
+    return f"{runs['seconds'].sum():,.0f} seconds of training in all"
 
 
 def _title(claims: int) -> str:
@@ -155,10 +161,13 @@ def _machines(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     found = set()
     for summary in summaries:
         machine, training = summary["analysis"]["machine"], summary["training"]
-        devices = listed(training["devices"]) if training["devices"] else "nothing"
-        threads = ", ".join(map(str, training["threads"])) or "0"
+        trained = "imported from logs"
+        if training["devices"] or not training["versions"]:
+            devices = listed(training["devices"]) if training["devices"] else "nothing"
+            threads = ", ".join(map(str, training["threads"])) or "0"
+            trained = f"trained on {devices} with {threads} thread(s) per run"
         found.add(
-            f"trained on {devices} with {threads} thread(s) per run; analysed on "
+            f"{trained}; analysed on "
             f"{machine['system']} {machine['architecture']} with {machine['cpus']} CPUs"
         )
     return sorted(found)

@@ -63,7 +63,10 @@ def study_facts(study: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any
         "runs": len(runs),
         "seeds": grid["seeds"],
         "steps": int(runs["steps"].sum()),
-        "seconds": round(float(runs["seconds"].sum()), 3),
+        # Null where no log tells; a sum would be 0.
+        "seconds": None
+        if runs["seconds"].isna().all()
+        else round(float(runs["seconds"].sum()), 3),
         "stopped": _counts(runs["stopped"]),
         "phases": _counts(mine["phases"]["phase"]),
         "lags": lags,

@@ -20,14 +20,17 @@ from grokscope.runs.problems import (
     non_finite,
     problems_of_analysis,
     problems_of_names,
+    problems_of_sources,
     problems_of_store,
     problems_of_study,
     shown,
 )
 from grokscope.runs.settings import (
     Analysis,
+    ColumnSource,
     Configuration,
     Grid,
+    Source,
     StudySettings,
     decode,
 )
@@ -67,15 +70,31 @@ def _complete(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) ->
 def _study(name: str, values: Mapping[str, Any]) -> StudySettings:
     """Typed settings of a study, from its completed values."""
     grids = []
-    for grid in values["grids"]:
+    for grid in values.get("grids", ()):
         settings = {key: _tuples(grid[key]) for key in VARIABLE if key in grid}
         fixed = {key: value for key, value in grid.items() if key not in settings}
         grids.append(decode(Grid, fixed | {"settings": settings}))
     stop = values["early_stop"]
+    source = values.get("source")
     return decode(
         StudySettings,
         {**values, "name": name, "grids": grids}
+        | {"source": None if source is None else _source(source)}
         | {"early_stop": None if stop is None else EarlyStop.from_values(stop)},
+    )
+
+
+def _source(values: Mapping[str, Any]) -> Source:
+    """Typed source of a study's runs, from its completed values."""
+    files = values["files"]
+    columns = {}
+    for name, given in values["columns"].items():
+        entry = given if isinstance(given, Mapping) else {"column": given}
+        columns[name] = decode(ColumnSource, {"scale": 1.0, "mean_over": "row"} | dict(entry))
+    return decode(
+        Source,
+        {**values, "columns": columns}
+        | {"files": tuple([files] if isinstance(files, str) else files)},
     )
 
 
@@ -111,6 +130,7 @@ def check_config(config: Mapping[str, Any]) -> Configuration:
     values = _complete(config, schema, schema)
     studies = {name: _study(name, settings) for name, settings in values["studies"].items()}
     problems += problems_of_names(values["studies"])
+    problems += problems_of_sources(studies, values["analysis"])
     for study in studies.values():
         problems += problems_of_study(study)
     problems += problems_of_analysis(values["analysis"])

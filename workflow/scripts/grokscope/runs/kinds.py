@@ -28,6 +28,9 @@ class Kind:
         Whether its headline numbers are also measured under every analysis choice.
     claim_sets
         Names of the claim sets by which a study of the kind may be judged.
+    needs
+        What these claims are about, by the names of detectors and of
+        ``grokscope.measure.lacking.MEASURES``: a run whose log lacks it is not judged.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Kind:
     run_figure: str | None = None
     has_variants: bool = False
     claim_sets: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -55,6 +59,7 @@ KINDS = {
             figures=("summary_grid", "lags", "weight_norms"),
             run_figure="overlay",
             claim_sets=("LL",),
+            needs=("gradient_peak",),
         ),
         Kind(
             name="early_warning",
@@ -71,6 +76,7 @@ KINDS = {
             ),
             has_variants=True,
             claim_sets=("GAI",),
+            needs=("gai", "events"),
         ),
         Kind(
             name="phase_diagram",
@@ -79,6 +85,7 @@ KINDS = {
             figures=("phase_diagram", "delay_map", "example_curves", "effects"),
             main_figure="phase_diagram",
             claim_sets=("PD",),
+            needs=("phases",),
         ),
     )
 }

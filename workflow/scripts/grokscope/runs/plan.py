@@ -18,12 +18,19 @@ from grokscope.core.errors import UserError
 from grokscope.runs import paths
 from grokscope.runs.config import check_config
 from grokscope.runs.grid import expand_runs
+from grokscope.runs.imported import AnySpec, ImportedSpec
 from grokscope.runs.jobs import BlockRule, block_rules, estimated_seconds, make_blocks
 from grokscope.runs.kinds import KINDS, Kind
+from grokscope.runs.settings import StudySettings
 from grokscope.runs.spec import TRACES, Panel, RunKey, panels
 
 # A wildcard constraint that nothing matches.
 NOTHING = "(?!)"
+# Runs that are imported by one job: it reads some ten thousand rows a second.
+_MOST_IMPORTS = 500
+
+# Finds the runs in the logs of a study: reading them takes more than this stage may import.
+Importer = Callable[[StudySettings], Sequence[ImportedSpec]]
 
 
 class TargetError(UserError, LookupError):
@@ -63,22 +70,36 @@ class Plan:
     ----------
     config
         As read from YAML; checked and completed here.
+    importer
+        Finds the runs in logs, see :func:`grokscope.data.logs.index.indexed`; called for each
+        study that has a source.
 
     Raises
     ------
     ConfigError
         If the configuration is wrong.
+    ValueError
+        If a study has a source and there is no importer.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], importer: Importer | None = None) -> None:
         self.config = check_config(config)
-        self.specs = expand_runs(self.config)
+        trained = expand_runs(self.config)
+        self.specs: dict[RunKey, AnySpec] = {}
+        for study in self.config.studies.values():
+            if study.source is None:
+                self.specs |= {key: of for key, of in trained.items() if key.study == study.name}
+            elif importer is None:
+                raise ValueError(f"study {study.name} has a source, but nothing reads logs here")
+            else:
+                self.specs |= {spec.key: spec for spec in importer(study)}
         self.panels = panels(self.specs)
         self._runs = {key.path: key for key in self.specs}
         # Without a store, a killed job would lose its finished runs.
         runs_per_job = self.config.runs_per_job if self.config.store else 1
-        blocks = make_blocks(self.specs, runs_per_job)
+        blocks = make_blocks(trained, runs_per_job)
         self.block_rules: list[BlockRule] = block_rules(blocks)
+        self._trained = trained
         # Serialised once: input and parameter functions are called for every job.
         self._json = {key: spec.to_json(with_varied=True) for key, spec in self.specs.items()}
 
@@ -97,6 +118,11 @@ class Plan:
         """Wildcard constraint that matches the studies of a kind, or all studies."""
         names = [name for name in self.studies if kind in (None, self.kind(name).name)]
         return "|".join(names) or NOTHING
+
+    def trained(self) -> str:
+        """Wildcard constraint that matches the studies whose runs are trained."""
+        studies = self.config.studies.values()
+        return "|".join(study.name for study in studies if study.source is None) or NOTHING
 
     def varied(self) -> list[str]:
         """Names of the studies whose headline numbers are measured under every analysis choice."""
@@ -181,7 +207,26 @@ class Plan:
 
     def seconds(self, keys: Iterable[RunKey]) -> float:
         """Approximate time (seconds) of training some runs."""
-        return sum(estimated_seconds(self.specs[key]) for key in keys)
+        return sum(estimated_seconds(self._trained[key]) for key in keys)
+
+    def imports(self) -> list[tuple[RunKey, ...]]:
+        """Runs that are imported together: of one panel, whose tables need them all."""
+        blocks = []
+        for keys in self.panels.values():
+            if isinstance(self.specs[keys[0]], ImportedSpec):
+                starts = range(0, len(keys), _MOST_IMPORTS)
+                blocks += [tuple(keys[start : start + _MOST_IMPORTS]) for start in starts]
+        return blocks
+
+    def logs(self, keys: Iterable[RunKey]) -> list[str]:
+        """Logs of some imported runs, each once."""
+        specs = (self.specs[key] for key in keys)
+        return list(dict.fromkeys(of.log for of in specs if isinstance(of, ImportedSpec)))
+
+    def source_json(self, study: str) -> str:
+        """Where the runs of a study come from, as JSON; empty of trained ones."""
+        source = self.config.studies[study].source
+        return "" if source is None else source.to_json()
 
     def minutes(self, keys: Iterable[RunKey]) -> int:
         """Minutes that training some runs may take: five times the estimate, and a start."""

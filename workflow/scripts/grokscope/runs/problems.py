@@ -164,6 +164,49 @@ def problems_of_names(studies: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
+def problems_of_sources(
+    studies: Mapping[str, StudySettings], analysis: Mapping[str, Any]
+) -> Iterator[str]:
+    """Studies with two kinds of runs or none, and logs without curves judged as if they had."""
+    for name, study in studies.items():
+        source = study.source
+        if (source is None) == (not study.grids):
+            have = "neither" if source is None else "both"
+            yield (
+                f"studies.{name}: has {have} grids (runs to train) and source (logs to import); "
+                "allowed: one of them"
+            )
+        if source is None:
+            continue
+        key = f"studies.{name}.source"
+        if source.format != "crossings":
+            for field in ("reached", "not_reached", "last_step"):
+                if getattr(source, field) is not None:
+                    yield (
+                        f"{key}.{field}: is not allowed for format {source.format}; "
+                        "allowed: for crossings"
+                    )
+            continue
+        for field in ("reached", "last_step"):
+            if getattr(source, field) is None:
+                yield f"{key}: missing {field}, which format crossings needs"
+        onset = analysis["onset"]
+        # Nothing is known of any other level, nor of how long a metric stayed.
+        wanted = {
+            "onset.evaluations": (onset["evaluations"], 1),
+            "onset.train_threshold": (onset["train_threshold"], source.reached),
+            "onset.event_threshold": (onset["event_threshold"], source.reached),
+            "onset.test_thresholds": (onset["test_thresholds"], [source.reached]),
+            "phases.threshold": (analysis["phases"]["threshold"], source.reached),
+        }
+        for field, (value, needed) in wanted.items():
+            if value != needed:
+                yield (
+                    f"analysis.{field}: {shown(value)} is not allowed with {key}.format "
+                    f"crossings, which knows first steps alone; allowed: {shown(needed)}"
+                )
+
+
 def problems_of_study(study: StudySettings) -> Iterator[str]:
     """Problems of a study's grids that the schema cannot express."""
     unknown = False

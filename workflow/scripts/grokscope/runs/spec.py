@@ -63,12 +63,16 @@ DECIMALS = (
     "filter_decay",
     "filter_strength",
 )
+# What else may tell imported runs apart; no grid can vary it.
+LABELS = ("init_scale", "second_learning_rate", "condition")
+# Key columns that only some studies have, in the order of paths and tables.
+SETTINGS = (*VARIABLE, *LABELS)
 
 
 def key_columns(columns: Iterable[str]) -> list[str]:
     """Names of the key columns among those of a table of runs: the fixed and the varied ones."""
     present = set(columns)
-    varied = [name for name in VARIABLE if name in present]
+    varied = [name for name in SETTINGS if name in present]
     return [*KEY_COLUMNS[:-1], *varied, KEY_COLUMNS[-1]]
 
 
@@ -99,7 +103,9 @@ class RunKey(NamedTuple):
     """The identity of a run.
 
     Decimals are canonical strings. ``settings`` are the name and value, as text, of each further
-    setting that the study's grids vary; "none" where the run's task does not use it.
+    setting that the study's grids vary; "none" where the run's task does not use it. Of a run
+    imported from a log, what the log does not tell is "none", too; its depth then is 0, since a
+    panel has one.
     """
 
     study: str
@@ -107,7 +113,7 @@ class RunKey(NamedTuple):
     depth: int
     train_fraction: str
     weight_decay: str
-    width: int
+    width: int | None
     seed: int
     settings: tuple[tuple[str, str], ...] = ()
 
@@ -118,7 +124,7 @@ class RunKey(NamedTuple):
     @property
     def parameters(self) -> dict[str, str]:
         """Everything that distinguishes the runs of a study, as text, in path order."""
-        fixed = {name: str(getattr(self, name)) for name in KEY_COLUMNS[1:-1]}
+        fixed = {name: _as_text(getattr(self, name)) for name in KEY_COLUMNS[1:-1]}
         return fixed | dict(self.settings) | {"seed": str(self.seed)}
 
     @property
@@ -135,10 +141,10 @@ class RunKey(NamedTuple):
     def row(self) -> dict[str, Any]:
         """Values of the key columns in tables: decimals as numbers, None for "none"."""
         values: dict[str, Any] = {name: getattr(self, name) for name in KEY_COLUMNS[:-1]}
-        values["train_fraction"] = float(self.train_fraction)
-        values["weight_decay"] = float(self.weight_decay)
+        for name in ("train_fraction", "weight_decay"):
+            values[name] = None if values[name] == UNKNOWN else float(values[name])
         for name, text in self.settings:
-            values[name] = None if text == _UNUSED else _FROM_TEXT.get(name, int)(text)
+            values[name] = None if text == UNKNOWN else _FROM_TEXT.get(name, int)(text)
         return values | {"seed": self.seed}
 
     def __str__(self) -> str:
@@ -151,14 +157,15 @@ class RunKey(NamedTuple):
 
 
 TRACES = "results/traces"
-_UNUSED = "none"
+# A setting that the task does not use, or that the log of an imported run does not tell.
+UNKNOWN = "none"
 _TRUTH = {"true": True, "false": False}
 # How a setting's text becomes a value of its key column; whole numbers unless named.
 _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("encoding", "betas", "model", "norm", "activation", "biases"), str),
     **dict.fromkeys(("initialisation", "pooling", "optimizer", "schedule"), str),
-    **dict.fromkeys(("gradient_filter", "loss", "dtype"), str),
-    **dict.fromkeys(DECIMALS, float),
+    **dict.fromkeys(("gradient_filter", "loss", "dtype", "condition"), str),
+    **dict.fromkeys((*DECIMALS, "init_scale", "second_learning_rate"), float),
     **dict.fromkeys(("tied", "equals_token", "positions", "causal", "nesterov"), _TRUTH.get),
 }
 
@@ -166,7 +173,7 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
 def _as_text(value: Any) -> str:
     """A varied setting in a path: "none", "0.001", "0.9,0.98", "97"."""
     if value is None:
-        return _UNUSED
+        return UNKNOWN
     if isinstance(value, tuple):
         return ",".join(map(_as_text, value))
     if isinstance(value, bool):

@@ -180,7 +180,10 @@ class Entry:
             raise UnreadableError(error.strerror) from None
         if content != self.content:
             raise StoreError("content hash differs from the one in its name")
-        return check_trace(path, expected)[0]
+        spec = check_trace(path, expected)[0]
+        if not isinstance(spec, RunSpec):
+            raise StoreError("is of an imported run, which no training makes")
+        return spec
 
 
 class TraceStore:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from grokscope.data.trace import Trace
 from grokscope.measure.detectors.registry import COMBINED, DETECTORS, GAI
+from grokscope.measure.lacking import lacking
 from grokscope.runs.settings import Analysis
 
 
@@ -18,4 +19,6 @@ def gai_alarms(alarms: pd.DataFrame) -> pd.DataFrame:
 
 def gai_score(trace: Trace, analysis: Analysis) -> NDArray[np.float64]:
     """Score of the combined norm at each row of a trace, ``(n_rows,)``, NaN where unknown."""
+    if lacking(trace, GAI) is not None:
+        return np.full(len(trace.frame), np.nan)
     return DETECTORS[GAI].signal(trace, analysis)[COMBINED]

@@ -10,6 +10,7 @@ from grokscope.data.trace import Trace
 from grokscope.figures import style
 from grokscope.figures.palette import colour, layer_colours, layer_words
 from grokscope.figures.selection import decimate
+from grokscope.measure.lacking import lacking
 
 
 def last_step(trace: Trace) -> int:
@@ -39,8 +40,10 @@ def gradient_panel(axes: Axes, trace: Trace, lines: dict[str, float]) -> list[Ar
     handles: list[Artist] = []
     colours = layer_colours(lines)
     for name, width in lines.items():
-        combined = name == "combined"
-        values = trace.frame["grad_norm" if combined else f"grad_norm_{name}"].to_numpy(float)
+        column = "grad_norm" if name == "combined" else f"grad_norm_{name}"
+        if column not in trace.frame or name not in colours:
+            continue
+        values = trace.frame[column].to_numpy(float)
         # A log axis has no place for an exact zero.
         x, y = decimate(steps, np.where(values > 0, values, np.nan))
         if len(x):
@@ -49,11 +52,13 @@ def gradient_panel(axes: Axes, trace: Trace, lines: dict[str, float]) -> list[Ar
                 y,
                 color=colours[name],
                 linewidth=width,
-                label="all layers combined" if combined else layer_words(name),
+                label=layer_words(name),
                 **style.points(x),
             )
     if not handles:
-        style.say(axes, "no positive gradient norm was recorded")
+        style.say(
+            axes, lacking(trace, "gradient_peak") or "no positive gradient norm was recorded"
+        )
         return handles
     axes.set_yscale("log")
     return handles
@@ -66,6 +71,8 @@ def metric_panel(axes: Axes, trace: Trace) -> list[Artist]:
     handles: list[Artist] = []
     # Where both are equal, the wider line behind shows on both sides of the other.
     for split, width in (("train", 2.4), ("test", 1.2)):
+        if f"{split}_metric" not in trace.frame:
+            continue
         x, y = decimate(trace.frame["step"].to_numpy(), trace.frame[f"{split}_metric"].to_numpy())
         if len(x):
             handles += axes.plot(

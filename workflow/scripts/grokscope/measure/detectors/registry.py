@@ -44,6 +44,11 @@ class Detector:
         Whether a score that stays above the threshold is one alarm, however long it stays.
     description : str
         One line for the reader of the report.
+    needs : tuple of str or None
+        Columns of traces that the score is made of. An imported run without one of them is not
+        testable; None: no imported run is.
+    every_step : bool
+        Whether these must be known at every step. Else a value counts until the next one.
     """
 
     name: str
@@ -52,6 +57,8 @@ class Detector:
     threshold: Callable[[Analysis], float] | None
     latched: bool
     description: str
+    needs: tuple[str, ...] | None = None
+    every_step: bool = True
 
 
 DETECTORS: dict[str, Detector] = {}
@@ -64,6 +71,8 @@ def detector(
     uses_test_data: bool = False,
     threshold: Callable[[Analysis], float] | None = None,
     latched: bool = True,
+    needs: tuple[str, ...] | None = None,
+    every_step: bool = True,
 ) -> Callable[[SignalFunction], SignalFunction]:
     """Register the decorated function as the signal of a :class:`Detector`.
 
@@ -76,7 +85,9 @@ def detector(
     def register(signal: SignalFunction) -> SignalFunction:
         if name in DETECTORS:
             raise ValueError(f"detector {name!r} is registered already")
-        DETECTORS[name] = Detector(name, signal, uses_test_data, threshold, latched, description)
+        DETECTORS[name] = Detector(
+            name, signal, uses_test_data, threshold, latched, description, needs, every_step
+        )
         return signal
 
     return register

@@ -23,7 +23,8 @@ from grokscope.core.errors import BadFileError
 from grokscope.core.files import replacing
 from grokscope.data.tables import columns_of
 from grokscope.data.trace import Trace
-from grokscope.measure.detectors.registry import DETECTORS, Signals
+from grokscope.measure.detectors.registry import COMBINED, DETECTORS, Signals
+from grokscope.measure.lacking import lacking
 from grokscope.runs.settings import Analysis, DetectorSettings
 from grokscope.runs.spec import key_columns
 
@@ -85,14 +86,18 @@ def first_score(values: NDArray[np.float64]) -> int | None:
 
 
 def run_signals(trace: Trace, analysis: Analysis) -> dict[str, Signals]:
-    """Scores of each step by every registered detector: by its name, then by layer.
+    """Scores of each step by every detector that the run is testable by: by name, then by layer.
 
     Parameters
     ----------
     analysis
         Sections ``onset``, ``alarms`` and ``detectors``.
     """
-    return {name: entry.signal(trace, analysis) for name, entry in DETECTORS.items()}
+    return {
+        name: entry.signal(trace, analysis)
+        for name, entry in DETECTORS.items()
+        if lacking(trace, name) is None
+    }
 
 
 def score_rows(
@@ -109,7 +114,8 @@ def score_rows(
     -------
     list of dict
         The run's key, ``detector``, ``layer``, ``warm_up`` (the first step with a score, None
-        without any) and ``scores`` (float32, see :func:`block_maxima`).
+        without any) and ``scores`` (float32, see :func:`block_maxima`; None of a detector that an
+        imported run is not testable by).
     """
     key = trace.key.row()
     return [
@@ -122,6 +128,10 @@ def score_rows(
         }
         for name, layers in signals.items()
         for layer, values in layers.items()
+    ] + [
+        key | {"detector": name, "layer": COMBINED, "warm_up": None, "scores": None}
+        for name in DETECTORS
+        if lacking(trace, name) is not None
     ]
 
 

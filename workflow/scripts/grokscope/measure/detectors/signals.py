@@ -27,6 +27,7 @@ from grokscope.measure.detectors.trailing import (
     column,
     delayed,
     fall_from_peak,
+    level,
     local_trend,
     logarithm,
     rolling_covariance,
@@ -59,11 +60,13 @@ def _just_below(level: float) -> float:
     "in standard deviations from its past",
     threshold=lambda analysis: float(analysis.alarms.threshold),
     latched=False,
+    needs=("grad_norm",),
 )
 def gradient_acceleration(trace: Trace, analysis: Analysis) -> Signals:
     """Scores of the combined norm and of each layer's, see :mod:`grokscope.measure.gai`."""
     settings = analysis.alarms
-    columns = {COMBINED: "grad_norm"} | {name: f"grad_norm_{name}" for name in trace.layers}
+    names = trace.every_step(f"grad_norm_{layer}" for layer in trace.layers)
+    columns = {COMBINED: "grad_norm"} | {n.removeprefix("grad_norm_"): n for n in names}
     # One row per signal: steps must lie side by side.
     norms = np.stack([column(trace, name) for name in columns.values()])
     scores = score(gai(norms, settings.smoothing_window), settings.sigma_window)
@@ -73,6 +76,7 @@ def gradient_acceleration(trace: Trace, analysis: Analysis) -> Signals:
 @detector(
     "grad_norm_peak",
     description="Fall of the smoothed gradient norm from its largest value so far (share)",
+    needs=("grad_norm",),
 )
 def grad_norm_peak(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - s[t] / max(s[0 .. t])`` with s the trailing moving average of the gradient norm."""
@@ -83,9 +87,13 @@ def grad_norm_peak(trace: Trace, analysis: Analysis) -> Signals:
 @detector(
     "weight_norm_turn",
     description="Fall of the total weight norm from its largest value so far (share)",
+    needs=("weight_norm",),
+    every_step=False,
 )
 def weight_norm_turn(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - w[t] / max(w[0 .. t])`` with w the root of the layers' summed squared norms."""
+    if trace.imported:
+        return {COMBINED: fall_from_peak(level(trace, "weight_norm"))}
     squares = [column(trace, f"weight_norm_{layer}") ** 2 for layer in trace.layers]
     return {COMBINED: fall_from_peak(np.sqrt(np.sum(squares, axis=0)))}
 
@@ -94,21 +102,27 @@ def weight_norm_turn(trace: Trace, analysis: Analysis) -> Signals:
     "train_accuracy",
     description="Training accuracy (R² in regression) at the level of memorisation",
     threshold=lambda analysis: _just_below(analysis.onset.train_threshold),
+    needs=("train_metric",),
+    every_step=False,
 )
 def train_accuracy(trace: Trace, analysis: Analysis) -> Signals:
     """The training metric. The stated level counts as reached, so the threshold is just below."""
-    return {COMBINED: column(trace, "train_metric")}
+    return {COMBINED: level(trace, "train_metric")}
 
 
-@detector("train_loss", description="Training loss, as -log10")
+@detector(
+    "train_loss", description="Training loss, as -log10", needs=("train_loss",), every_step=False
+)
 def train_loss(trace: Trace, analysis: Analysis) -> Signals:
     """``-log10(loss)``, a loss of 0 taken as the smallest float32."""
-    return {COMBINED: -np.log10(np.maximum(column(trace, "train_loss"), SMALLEST_LOSS))}
+    return {COMBINED: -np.log10(np.maximum(level(trace, "train_loss"), SMALLEST_LOSS))}
 
 
 @detector(
     "rank_fall",
     description="Fall of the last layer's effective rank from its largest value so far (share)",
+    needs=("rank",),
+    every_step=False,
 )
 def rank_fall(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - r[t] / max(r[0 .. t])`` with r the last measured rank; unknown if never measured."""
@@ -119,6 +133,7 @@ def rank_fall(trace: Trace, analysis: Analysis) -> Signals:
 @detector(
     "grad_norm_variance",
     description="Variance of the log gradient norm around its local trend, as log10",
+    needs=("grad_norm",),
 )
 def grad_norm_variance(trace: Trace, analysis: Analysis) -> Signals:
     """``log10 var(r[t - window + 1 .. t])`` with r of :func:`fluctuations`."""
@@ -129,6 +144,7 @@ def grad_norm_variance(trace: Trace, analysis: Analysis) -> Signals:
 @detector(
     "grad_norm_autocorrelation",
     description="Lag-1 autocorrelation of the log gradient norm around its local trend",
+    needs=("grad_norm",),
 )
 def grad_norm_autocorrelation(trace: Trace, analysis: Analysis) -> Signals:
     """Pearson correlation of r[t] and r[t - 1], with r of :func:`fluctuations`.
@@ -149,6 +165,7 @@ def grad_norm_autocorrelation(trace: Trace, analysis: Analysis) -> Signals:
 @detector(
     "cusum",
     description="One-sided CUSUM of the log gradient norm, in standard deviations of its past",
+    needs=("grad_norm",),
 )
 def cusum(trace: Trace, analysis: Analysis) -> Signals:
     """``C[t] = max(0, C[t-1] + z[t] - drift)`` (Page 1954).
@@ -171,6 +188,7 @@ def cusum(trace: Trace, analysis: Analysis) -> Signals:
     "change_point",
     description="Change of the log gradient norm's slope between two adjacent windows, "
     "in standard errors",
+    needs=("grad_norm",),
 )
 def change_point(trace: Trace, analysis: Analysis) -> Signals:
     """``|m1 - m0| / sqrt((v1 + v0) / half)``, two samples of the norm's log increments.
@@ -191,6 +209,8 @@ def change_point(trace: Trace, analysis: Analysis) -> Signals:
     "test_loss_peak",
     description="Fall of the test loss from its largest value so far (share)",
     uses_test_data=True,
+    needs=("test_loss",),
+    every_step=False,
 )
 def test_loss_peak(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - l[t] / max(l[0 .. t])`` with l the last evaluated test loss."""
@@ -201,6 +221,8 @@ def test_loss_peak(trace: Trace, analysis: Analysis) -> Signals:
     "test_accuracy",
     description="Test accuracy (R² in regression)",
     uses_test_data=True,
+    needs=("test_metric",),
+    every_step=False,
 )
 def test_accuracy(trace: Trace, analysis: Analysis) -> Signals:
     """The last evaluated test metric."""

@@ -25,6 +25,12 @@ def column(trace: Trace, name: str) -> Array:
     return np.where(np.isfinite(values), values, np.nan)
 
 
+def level(trace: Trace, name: str) -> Array:
+    """A column of a trace; of an imported run, which may log it rarely, the last known value."""
+    values = column(trace, name)
+    return carried_forward(values) if trace.imported else values
+
+
 def logarithm(values: ArrayLike) -> Array:
     """Natural logarithm, NaN for what is not positive."""
     values = np.asarray(values, np.float64)

@@ -31,9 +31,10 @@ from grokscope.measure.summary import merge_environments
 from grokscope.measure.variants import variants_table
 from grokscope.report.checks.check import Check
 from grokscope.report.studies import Study
+from grokscope.runs.imported import AnySpec
 from grokscope.runs.kinds import KINDS
 from grokscope.runs.settings import Analysis
-from grokscope.runs.spec import RunKey, RunSpec, panels
+from grokscope.runs.spec import RunKey, panels
 
 Tables = dict[str, pd.DataFrame]
 EVALUATION_TABLES = ("evaluation", "chance", "curves")
@@ -67,7 +68,7 @@ class _Panel:
     """What a process is told of one panel."""
 
     paths: tuple[Path | None, ...]
-    specs: tuple[RunSpec, ...]
+    specs: tuple[AnySpec, ...]
     analysis: Analysis
     has_variants: bool
     scores: Path
@@ -84,7 +85,7 @@ class _Measured:
 
 def recompute(
     paths: Mapping[RunKey, Path],
-    specs: Mapping[RunKey, RunSpec],
+    specs: Mapping[RunKey, AnySpec],
     analysis: Analysis,
     studies: Sequence[Study],
     published: Mapping[str, ClaimSet],
@@ -138,7 +139,7 @@ def recompute(
 def _submit_panels(
     pool: Executor,
     paths: Mapping[RunKey, Path],
-    specs: Mapping[RunKey, RunSpec],
+    specs: Mapping[RunKey, AnySpec],
     analysis: Analysis,
     studies: Sequence[Study],
     folder: Path,
@@ -163,7 +164,7 @@ def _submit_panels(
     return found
 
 
-def _work(specs: Mapping[RunKey, RunSpec], study: str) -> int:
+def _work(specs: Mapping[RunKey, AnySpec], study: str) -> int:
     return sum(spec.steps for key, spec in specs.items() if key.study == study)
 
 

@@ -26,6 +26,7 @@ from grokscope.report.checks.recount_studies import (
     events,
     floats,
     lead_lag,
+    logs,
     phase_diagram,
 )
 from grokscope.report.studies import Study
@@ -74,6 +75,7 @@ def expected(
         elif study.kind == "phase_diagram":
             parts = phase_diagram(mine["phases"])
         found |= {(study.title, title): rows for title, rows in parts}
+        found |= {(study.title, title): rows for title, rows in logs(mine["runs"])}
     return Expected(found, numbers)
 
 
@@ -103,7 +105,8 @@ def _of_all(
             for name, of in counts.items()
         ],
     )
-    trained = Counter(zip(runs["study"], runs["processor"], strict=True))
+    known = runs[runs["processor"].notna()]
+    trained = Counter(zip(known["study"], known["processor"], strict=True))
     titles = {study.name: study.title for study in studies}
     order = list(titles)
     yield (
@@ -145,6 +148,13 @@ def _supports(tables: Tables, studies: Sequence[Study]) -> Iterator[tuple[Place,
         yield ("Claims", f"Claims {name} over {len(judged)} studies"), rows
 
 
+def _seconds(runs: pd.DataFrame) -> list[float]:
+    """Total time of training; none where no run was trained here."""
+    if len(runs) and runs["seconds"].isna().all():
+        return []
+    return [float(np.nansum(floats(runs["seconds"])))]
+
+
 def _sentences(tables: Tables, studies: Sequence[Study]) -> dict[Place, list[float]]:
     runs, claims = tables["runs"], tables["claims"]
     numbers: dict[Place, list[float]] = {("", "lead"): [len(studies), len(runs)]}
@@ -156,14 +166,14 @@ def _sentences(tables: Tables, studies: Sequence[Study]) -> dict[Place, list[flo
         verdicts = Counter(claims["verdict"])
         order = ("holds", "fails", "undecided", "not testable at this scale")
         numbers["", "tally"] = [verdicts[verdict] for verdict in order]
-    numbers["Methods", "seconds"] = [float(np.sum(floats(runs["seconds"])))]
+    numbers["Methods", "seconds"] = _seconds(runs)
     for study in studies:
         mine = runs[runs["study"] == study.name]
         ends = Counter(mine["stopped"])
         facts: list[float] = [len(mine), *(ends[name] for name in sorted(ends))]
         facts += [len(set(mine["seed"])), int(np.sum(floats(mine["steps"])))]
-        numbers[study.title, "facts"] = [*facts, float(np.sum(floats(mine["seconds"])))]
-        if (kinds := len(set(mine["processor"]))) > 1:
+        numbers[study.title, "facts"] = [*facts, *_seconds(mine)]
+        if (kinds := len(set(mine["processor"].dropna()))) > 1:
             numbers[study.title, "processors"] = [kinds]
         for claim in claims.loc[claims["study"] == study.name, "claim"]:
             choices = _choices(tables["multiverse"], study.name, claim)

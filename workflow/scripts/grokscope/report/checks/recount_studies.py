@@ -24,6 +24,7 @@ Tables = Mapping[str, pd.DataFrame]
 Rows = list[dict[str, Any]]
 # In this order a tied vote is decided.
 PHASES = ("confusion", "memorisation", "grokking", "comprehension", "diverged")
+VOTES = (*PHASES, "unknown")
 
 
 def floats(column: pd.Series) -> np.ndarray:
@@ -76,6 +77,10 @@ def _head(name: str) -> str:
     return "fraction" if name == "train_fraction" else name.replace("_", " ")
 
 
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else f"{value:g}"
+
+
 def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
     return {
         _head(name): words(value) if isinstance(value, str) else value
@@ -98,7 +103,7 @@ def lead_lag(tables: Tables, claims: ClaimSet | None) -> Iterator[tuple[str, Row
         rows = []
         for _, of in runs.sort_values(keys, kind="stable").iterrows():
             same = runs.loc[runs["task"] == of["task"], "max_steps"]
-            known = lags.get(of["task"], {}).get(f"{of['train_fraction']:g}")
+            known = lags.get(of["task"], {}).get(_text(of["train_fraction"]))
             rows.append({"published": known if of["max_steps"] == same.max() else None})
         yield "Transitions of each run", rows
     rows = []
@@ -113,7 +118,7 @@ def lead_lag(tables: Tables, claims: ClaimSet | None) -> Iterator[tuple[str, Row
         row = _named(names, cell) | {"seeds": len(lag), "mean lag": mean, "sd": variance**0.5}
         row |= {"smallest": min(lag), "largest": max(lag)}
         if of_seeds is not None:
-            at, task = f"{row['fraction']:g}", cell[names.index("task")]
+            at, task = _text(row["fraction"]), cell[names.index("task")]
             here = task == of_seeds["task"] and at in of_seeds["mean"]
             parts = ("mean", "sd", "min", "max")
             row["published"] = tuple(of_seeds[part][at] for part in parts) if here else None
@@ -128,7 +133,8 @@ def early_warning(tables: Tables, analysis: Analysis) -> Iterator[tuple[str, Row
     """Outcomes, rank drops, causes of alarms, places of detectors, stated thresholds."""
     yield "Outcome of each panel", list(_outcomes(tables, analysis.phases.gap))
     yield "Fall of the last layer's rank", list(_rank_drops(tables["rank"]))
-    yield "What else happened at GAI's alarms", list(_causes(tables, analysis))
+    if not _lacks_gai(tables["runs"]):
+        yield "What else happened at GAI's alarms", list(_causes(tables, analysis))
     ranking = _ranking(tables["chance"])
     places = {name: n for n, name in enumerate([of for of, _ in ranking if of in DETECTORS], 1)}
     yield (
@@ -148,6 +154,14 @@ def early_warning(tables: Tables, analysis: Analysis) -> Iterator[tuple[str, Row
             for name, of in DETECTORS.items()
         ],
     )
+
+
+def _lacks_gai(runs: pd.DataFrame) -> bool:
+    """Whether no run has the gradient norm that GAI needs; of trained runs all have."""
+    texts = runs["not_testable"] if "not_testable" in runs else runs["study"]
+    marks = [isinstance(text, str) and text.startswith("gai: ") for text in texts]
+    marks = [mark or "; gai: " in str(text) for mark, text in zip(marks, texts, strict=True)]
+    return bool(marks) and all(marks)
 
 
 def _outcomes(tables: Tables, gap: int) -> Iterator[dict[str, Any]]:
@@ -245,6 +259,28 @@ def answer(chance: pd.DataFrame) -> list[float]:
     return numbers
 
 
+# ---------------------------------------------------------------- imported logs
+
+
+def logs(runs: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
+    """Imported runs by what their logs say, and by what they cannot tell."""
+    known = runs[runs["log"].notna()] if "log" in runs else runs[:0]
+    if known.empty:
+        return
+    names = ["log_format", "log_row", "log_every", "log_means"]
+    yield (
+        "Imported logs",
+        [{"runs": len(group)} for _, group in _cells(known, names) if len(group)],
+    )
+    lacking: Counter[tuple[str, ...]] = Counter()
+    for text in known["not_testable"].dropna():
+        lacking.update(tuple(part.split(": ", 1)) for part in text.split("; "))
+    yield (
+        "Not testable on these logs",
+        [{"why": why, "runs": lacking[name, why]} for name, why in sorted(lacking)],
+    )
+
+
 # ---------------------------------------------------------------- phase_diagram
 
 
@@ -255,6 +291,7 @@ def phase_diagram(phases: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
 
 
 def _effects(phases: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    phases = phases[phases["phase"] != "unknown"]
     names = ["weight_decay", "train_fraction", "width"]
     names += [name for name in _by_axis(phases) if name not in names]
     for name in names:
@@ -280,6 +317,10 @@ AXES: tuple[str, ...] = (
     "depth",
     "p",
     "betas",
+    "optimizer",
+    "init_scale",
+    "second_learning_rate",
+    "condition",
 )
 AXES += (*NETWORK, "samples", "encoding", "embedding_dim", "data_seed", "init_seed", "task")
 
@@ -302,7 +343,7 @@ def _map(phases: pd.DataFrame) -> Iterator[dict[str, Any]]:
         for value in _values(phases, across):
             labels = Counter(_where(group, across, value)["phase"])
             text = f"{value:g}" if isinstance(value, (int, float)) else str(value or "–")
-            vote = max(PHASES, key=lambda phase: (labels[phase], -PHASES.index(phase)))
+            vote = max(VOTES, key=lambda phase: (labels[phase], -VOTES.index(phase)))
             agree = "" if one_each else f" {labels[vote]}/{labels.total()}"
             row[f"{_head(across)} {words(text)}"] = f"{vote}{agree}" if labels else None
         yield row

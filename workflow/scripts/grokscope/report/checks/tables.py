@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from grokscope.claims.rows import records
-from grokscope.measure.phases import PHASES
+from grokscope.measure.phases import PHASES, UNKNOWN
 from grokscope.report.checks.check import Check, equal, text_of
 from grokscope.report.checks.recompute import Recomputed
 from grokscope.report.tables.parts import OF_RUNS, OF_STUDIES, row_columns, row_id, row_ids
@@ -50,7 +50,7 @@ def check_labels(phases: pd.DataFrame) -> Check:
     for row in records(phases):
         for name in ("phase", "vote"):
             check.expect(
-                row[name] in PHASES,
+                row[name] in (*PHASES, UNKNOWN),
                 f"{name} {row[name]!r} of {row_id(row, 'phases')}; allowed: {', '.join(PHASES)}",
             )
     return check

@@ -21,8 +21,9 @@ from grokscope.report.checks.recompute import Recomputed, recompute
 from grokscope.report.checks.recount import expected
 from grokscope.report.checks.tables import check_completeness, check_labels, check_tables
 from grokscope.report.studies import Study
+from grokscope.runs.imported import AnySpec
 from grokscope.runs.settings import Analysis
-from grokscope.runs.spec import RunKey, RunSpec
+from grokscope.runs.spec import RunKey
 
 
 def validate(
@@ -30,7 +31,7 @@ def validate(
     tables: Mapping[str, pd.DataFrame],
     csv: Mapping[str, Path],
     traces: Mapping[RunKey, Path],
-    specs: Mapping[RunKey, RunSpec],
+    specs: Mapping[RunKey, AnySpec],
     analysis: Analysis,
     studies: Sequence[Study],
     published: Mapping[str, ClaimSet],
@@ -72,7 +73,7 @@ def validate(
 def check_results(
     tables: Mapping[str, pd.DataFrame],
     recomputed: Recomputed,
-    specs: Mapping[RunKey, RunSpec],
+    specs: Mapping[RunKey, AnySpec],
     summaries: Mapping[str, Mapping[str, Any]],
 ) -> list[Check]:
     """The checks of tables and summaries against what was recomputed."""

@@ -26,6 +26,7 @@ from grokscope.core.formatting import (
 from grokscope.evaluate.matching import floats
 from grokscope.measure.causes import CAUSES
 from grokscope.measure.detectors.registry import COMBINED, DETECTORS, GAI
+from grokscope.measure.lacking import study_lacks
 from grokscope.measure.onsets import is_event
 from grokscope.report.tables.parts import NOTHING, Cell, RowCells, Table
 from grokscope.report.tables.ranking import (
@@ -215,16 +216,17 @@ def evidence(results: Mapping[str, pd.DataFrame], analysis: Analysis) -> tuple[s
     Parameters
     ----------
     results
-        ``transitions``, ``alarms``, ``evaluation`` and ``chance`` of the study.
+        ``runs``, ``transitions``, ``alarms``, ``evaluation`` and ``chance`` of the study.
     """
     evaluation, chance = results["evaluation"], results["chance"]
     window = analysis.evaluation.lead_window
     ranks = rank_detectors(chance, analysis.evaluation.alpha)
+    causes = cause_table(results["alarms"], results["transitions"], analysis)
     found = [
         *ranking_tables(ranks, evaluation, analysis.evaluation),
         rule_table(evaluation, window, "published"),
         depth_table(evaluation, chance, analysis.evaluation),
-        cause_table(results["alarms"], results["transitions"], analysis),
+        *([causes] if study_lacks(results["runs"], GAI) is None else []),
         rule_table(evaluation, window, "development"),
         null_table(chance, window),
         detector_table(analysis),

@@ -14,6 +14,7 @@ from grokscope.claims.published import ClaimSet
 from grokscope.claims.rows import groups
 from grokscope.core.formatting import ABSENT, number, plain, steps
 from grokscope.report.tables.parts import (
+    NOTHING,
     Cell,
     RowCells,
     Table,
@@ -89,7 +90,7 @@ def transition_table(
         if published:
             primary = row["max_steps"] == longest[row["task"]]
             lags = published.get(row["task"], {}) if primary else {}
-            known = lags.get(plain(row["train_fraction"]))
+            known = lags.get(_fraction(row))
             cells.append(Cell(ABSENT if known is None else steps(known), numeric=True))
         cells += [
             cell("replication_lag"),
@@ -113,8 +114,15 @@ def transition_table(
     return Table("Transitions of each run", header, rows, note)
 
 
+def _fraction(row: Mapping[str, Any]) -> str:
+    """Train fraction as published lags are named by it; empty where no log tells it."""
+    return "" if pd.isna(row["train_fraction"]) else plain(row["train_fraction"])
+
+
 def _onset(cell: RowCells) -> Cell:
     """Step of the onset; if it is censored, the step that it lies beyond."""
+    if pd.isna(cell.row["test_onset_censored"]):
+        return NOTHING
     if pd.notna(cell.row["test_onset_step"]):
         return cell("test_onset_step")
     return cell("last_step", lambda last: f"> {steps(last)}", absent="censored")
@@ -134,7 +142,7 @@ def seed_table(frame: pd.DataFrame, values: Mapping[str, Any], replication_steps
         cells += [computed(len(lags)), computed(lags.mean()), computed(lags.std(ddof=1))]
         cells += [computed(lags.min()), computed(lags.max())]
         if published is not None:
-            fraction = plain(row["train_fraction"])
+            fraction = _fraction(row)
             known = row["task"] == published["task"] and fraction in published["mean"]
             text = (
                 (

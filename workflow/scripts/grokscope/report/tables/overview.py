@@ -62,7 +62,9 @@ def processor_table(runs: pd.DataFrame, titles: Mapping[str, str]) -> Table:
     rows = [
         [Cell(title), Cell(processor), computed(len(group))]
         for study, title in titles.items()
-        for (processor,), group in groups(runs[runs["study"] == study], ["processor"])
+        for (processor,), group in groups(
+            runs[(runs["study"] == study) & runs["processor"].notna()], ["processor"]
+        )
     ]
     note = (
         "The same run can differ between kinds of processors: rounding grows with the steps, and "

@@ -16,7 +16,7 @@ import pandas as pd
 from grokscope.claims.rows import records
 from grokscope.core.formatting import ABSENT, plain, steps, words
 from grokscope.data.layout import varying
-from grokscope.runs.spec import VARIABLE, key_columns
+from grokscope.runs.spec import SETTINGS, key_columns
 
 _SCOPE = ["study", "task", "depth", "detector", "layer", "threshold_source", "rule"]
 _SCOPE += ["lead_min", "lead_max"]
@@ -63,7 +63,7 @@ def row_id(row: Mapping[str, Any], table: str) -> str:
     for name in row_columns(table, row):
         value = row[name]
         if pd.isna(value):
-            if table in OF_RUNS and name in VARIABLE:
+            if table in OF_RUNS and name in SETTINGS:
                 continue
             text = "null"
         else:
@@ -210,6 +210,6 @@ def of_study(table: pd.DataFrame, study: str) -> pd.DataFrame:
     mine = table[table["study"] == study]
     # Tables without runs have no seed; their p is a p-value.
     # A table without rows says nothing of what its study varies: it keeps what may be a key.
-    names = VARIABLE if "seed" in table.columns and len(mine) else ()
+    names = SETTINGS if "seed" in table.columns and len(mine) else ()
     foreign = [name for name in names if name in mine and mine[name].isna().all()]
     return mine.drop(columns=foreign).reset_index(drop=True)

@@ -13,7 +13,7 @@ import pandas as pd
 from grokscope.claims.rows import groups, select
 from grokscope.core.formatting import ABSENT, number
 from grokscope.data.layout import varying
-from grokscope.measure.phases import GENERALISING
+from grokscope.measure.phases import GENERALISING, UNKNOWN
 from grokscope.report.tables.parts import (
     Cell,
     RowCells,
@@ -69,6 +69,8 @@ def map_table(phases: pd.DataFrame) -> Table:
 
 def effect_table(phases: pd.DataFrame) -> Table:
     """Runs that generalise at each value of a parameter, over all values of the others."""
+    # Of an imported run without train or test metric nobody knows whether it generalises.
+    phases = phases[phases["phase"] != UNKNOWN]
     rows = []
     for name in [*PUBLISHED, *also_varying(phases, PUBLISHED)]:
         for (value,), group in groups(phases, [name]):

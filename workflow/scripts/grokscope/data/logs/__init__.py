@@ -1,0 +1,1 @@
+"""Logs of anyone's trainings: found, read, understood, and imported as traces."""
