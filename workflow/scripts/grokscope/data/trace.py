@@ -113,7 +113,7 @@ class Trace:
 
     @property
     def parts(self) -> Parts:
-        """Names of the layers and matrices that have columns; of an imported run none has ranks."""
+        """Names of the layers and matrices that have columns; imported runs have no ranks."""
         if isinstance(self.spec, ImportedSpec):
             return Parts(tuple(self.spec.groups), ())
         return known_parts(self.spec, self.info.parts)
