@@ -154,7 +154,8 @@ def _columns_of(path: Path, spec: AnySpec) -> list[str]:
     parts = None
     if isinstance(spec, RunSpec) and parts_of(spec) is None:
         parts = check_trace(path, spec, ["step"])[1].parts
-    return trace_schema(spec, parts).names
+    names: list[str] = trace_schema(spec, parts).names
+    return names
 
 
 def _place(column: str) -> tuple[int, Any, str]:
