@@ -128,7 +128,7 @@ class Optimizer:
                 name = name.removesuffix(f"_{place}")
                 # The number of updates made is one number per parameter.
                 sizes = [1 if name == "step" else p.numel() for p in parameters]
-                pieces = torch.from_numpy(vector).split(sizes)
+                pieces = torch.split(torch.from_numpy(vector), sizes)
                 for parameter, piece in zip(parameters, pieces, strict=True):
                     shape = () if name == "step" else parameter.shape
                     optimizer.state[parameter][name] = piece.to(parameter.device, copy=True).view(

@@ -89,10 +89,12 @@ class Training:
         """Inputs and targets of the training or test set."""
         rows, samples = getattr(data, part), data.samples
         if isinstance(samples, SymbolSamples):
-            arrays = samples.operands[rows], samples.classes[rows]
-            return tuple(torch.from_numpy(a).to(self._device) for a in arrays)
-        arrays = samples.inputs[rows], samples.targets[rows]
-        return tuple(torch.from_numpy(a).to(self._device, dtype) for a in arrays)
+            inputs, targets = samples.operands[rows], samples.classes[rows]
+            return self._to(inputs), self._to(targets)
+        return self._to(samples.inputs[rows], dtype), self._to(samples.targets[rows], dtype)
+
+    def _to(self, array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Tensor:
+        return torch.from_numpy(array).to(self._device, dtype)
 
     def _cut(self, rows: Rows) -> list[Rows]:
         edges = cut_rows(len(rows[0]), self._tile_rows)
@@ -116,7 +118,7 @@ class Training:
         sums = torch.zeros(3, dtype=torch.float64, device=self._device)
         for inputs, targets in tiles:
             found = score(self.spec, self._module(inputs), targets)
-            (found.loss / n).backward()
+            torch.autograd.backward(found.loss / n)
             sums += torch.stack([value.detach().double() for value in found])
         squares = self._squares["train"]
         if self._batches is not None and squares is not None:
@@ -155,7 +157,7 @@ class Training:
         attention = self._network.attention
         if attention is not None:
             tiles = self._whole["train"]
-            sums = sum(attention(inputs) * len(inputs) for inputs, _ in tiles)
+            sums = torch.stack([attention(inputs) * len(inputs) for inputs, _ in tiles]).sum(0)
             found.append(sums / len(self._data["train"][0]))
         values: list[float] = torch.cat(found).tolist() if found else []
         return values
@@ -194,7 +196,7 @@ class Training:
         self._optimizer.restore(state)
         if "buffers" in state:
             buffers = list(self._module.buffers())
-            pieces = torch.from_numpy(state["buffers"]).split([b.numel() for b in buffers])
+            pieces = torch.split(torch.from_numpy(state["buffers"]), [b.numel() for b in buffers])
             for buffer, piece in zip(buffers, pieces, strict=True):
                 buffer.copy_(piece.view(buffer.shape))
         self.updates = updates

@@ -29,22 +29,23 @@ class Perceptron(nn.Module):
                 self.embeddings.append(nn.Embedding(task.n_symbols, spec.embedding_dim))
         sizes = (width_in, *[spec.width] * (spec.depth - 1), task.n_outputs)
         self.linear = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.register_buffer("first_rows", torch.arange(task.n_inputs) * task.n_symbols)
+        self.n_symbols = task.n_symbols
 
     def forward(self, inputs: Tensor) -> Tensor:
-        first, *others = self.linear
+        first, *others = [layer for layer in self.linear if isinstance(layer, nn.Linear)]
         if self.embeddings:
             vectors = [
                 embed(column)
                 for embed, column in zip(self.embeddings, inputs.unbind(1), strict=True)
             ]
-            x = first(torch.cat(vectors, 1))
+            x: Tensor = first(torch.cat(vectors, 1))
         elif inputs.is_floating_point():
             x = first(inputs)
         else:
             # The product with one-hot rows is a sum of columns of the weight.
-            rows = inputs + self.first_rows
-            x = nn.functional.embedding_bag(rows, first.weight.T, mode="sum") + first.bias
+            places = torch.arange(inputs.shape[1], device=inputs.device) * self.n_symbols
+            columns = nn.functional.embedding_bag(inputs + places, first.weight.T, mode="sum")
+            x = columns + first.bias
         for layer in others:
             x = layer(x.relu())
         return x

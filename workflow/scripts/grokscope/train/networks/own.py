@@ -66,10 +66,13 @@ def _make(module: str, task: TaskDescription) -> object:
     # A name that no installed package has.
     location = importlib.util.spec_from_file_location("grokscope_user_module", path)
     assert location is not None and location.loader is not None
-    loaded = importlib.util.module_from_spec(location)
-    return _trying(
-        module, "", lambda: (location.loader.exec_module(loaded), getattr(loaded, name)(task))[1]
-    )
+    loader, loaded = location.loader, importlib.util.module_from_spec(location)
+
+    def call() -> object:
+        loader.exec_module(loaded)
+        return getattr(loaded, name)(task)
+
+    return _trying(module, "", call)
 
 
 def _trying(module: str, when: str, call: Callable[[], object]) -> object:
@@ -108,7 +111,7 @@ def _check(name: str, module: nn.Module, task: TaskDescription) -> None:
     if not output.requires_grad:
         raise ModuleError(f"module: {name}: no parameter of it has an influence on its output")
     # A weighted sum: that of a softmax or a normalised output would be constant.
-    (output * torch.randn_like(output)).sum().backward()
+    torch.autograd.backward((output * torch.randn_like(output)).sum())
     without = [key for key, value in parameters.items() if value.grad is None]
     if without:
         raise ModuleError(

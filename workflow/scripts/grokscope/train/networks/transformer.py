@@ -45,9 +45,13 @@ class Attention(nn.Module):
         super().__init__()
         assert spec.heads is not None
         self.heads, self.causal = spec.heads, bool(spec.causal)
-        names = ("query", "key", "value", "output")
-        for name in names:
-            self.add_module(name, linear(spec.width, spec.width, spec.biases == "all", std))
+        bias = spec.biases == "all"
+        self.query = linear(spec.width, spec.width, bias, std)
+        self.key = linear(spec.width, spec.width, bias, std)
+        self.value = linear(spec.width, spec.width, bias, std)
+        self.output = linear(spec.width, spec.width, bias, std)
+        # Of the last pass: of each position that was computed, (n, heads, keys).
+        self.weights: list[Tensor] = []
 
     def _split(self, x: Tensor) -> Tensor:
         """(..., width) as (..., heads, width of a head)."""
@@ -76,7 +80,8 @@ class Attention(nn.Module):
         """
         query, key, value = (self._split(f(table)) for f in (self.query, self.key, self.value))
         scale = query.shape[-1] ** -0.5
-        outputs, self.weights = [], []
+        outputs: list[Tensor] = []
+        self.weights = []
         for place in places:
             keys = self._keys(place, len(rows))
             q = rows[place]
@@ -95,13 +100,17 @@ class Attention(nn.Module):
                     scores.append(pairs.flatten(0, 1)[q * len(table) + k])
             n = max(score.shape[0] for score in scores)
             weights = torch.stack([score.expand(n, -1) for score in scores], -1).softmax(-1)
-            mixed = sum(
+            parts = [
                 weights[:, :, place, None] * _take(value, rows[other])
                 for place, other in enumerate(keys)
-            )
+            ]
+            mixed = parts[0]
+            for part in parts[1:]:
+                mixed = mixed + part
             outputs.append(mixed.flatten(1))
             self.weights.append(weights)
-        return self.output(torch.stack(outputs, 1))
+        found: Tensor = self.output(torch.stack(outputs, 1))
+        return found
 
     def forward(self, x: Tensor, last: bool) -> Tensor:
         """Attention of all positions of ``x``, (n, length, width), or of the last alone."""
@@ -115,7 +124,8 @@ class Attention(nn.Module):
         weights = scores.softmax(-1)
         # One per position, as of tables.
         self.weights = list(weights.unbind(2))
-        return self.output((weights @ value).transpose(1, 2).flatten(2))
+        found: Tensor = self.output((weights @ value).transpose(1, 2).flatten(2))
+        return found
 
 
 def _future(length: int) -> Tensor:
@@ -207,13 +217,16 @@ class Transformer(nn.Module):
             parts.append(equals if self.positions is None else equals + self.positions[n_inputs:])
         return torch.cat(parts)
 
+    def _blocks(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     def forward(self, inputs: Tensor) -> Tensor:
         n_inputs = inputs.shape[1]
         first_rows = torch.arange(n_inputs, device=inputs.device) * self.n_symbols
         rows: list[Tensor | int] = list((inputs + first_rows).unbind(1))
         if self.equals:
             rows.append(n_inputs * self.n_symbols)
-        first, *others = self.blocks
+        first, *others = self._blocks()
         alone = not self.mean
         places = list(range(len(rows)))
         x = first.on_tables(
@@ -224,7 +237,8 @@ class Transformer(nn.Module):
         x = x.mean(1) if self.mean else x[:, -1]
         x = x if self.norm is None else self.norm(x)
         if not self.tied:
-            return self.unembedding(x)
+            logits: Tensor = self.unembedding(x)
+            return logits
         product = x @ self.symbols[: self.n_symbols].T
         return product if self.bias is None else product + self.bias
 
@@ -232,7 +246,7 @@ class Transformer(nn.Module):
         """Entropy (nats) of each block's attention, (n_blocks,); mean over heads and queries."""
         self(inputs)
         entropies = []
-        for block in self.blocks:
+        for block in self._blocks():
             each = [torch.special.entr(w).sum(-1).mean() for w in block.attention.weights]
             entropies.append(torch.stack(each).mean())
         return torch.stack(entropies)
