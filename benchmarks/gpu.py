@@ -226,7 +226,8 @@ def agreement(options: Options) -> Report:
             ("float32", torch.float32, False),
             ("TF32", torch.float32, True),
         ):
-            theirs = first_rows(CpuEngine(specs, datasets, dtype=dtype))
+            number = np.float64 if label == "float64" else np.float32
+            theirs = first_rows(CpuEngine(specs, datasets, dtype=number))
             engine = CudaEngine(specs, datasets, dtype=dtype, device=options.device, tf32=tf32)
             with tf32_on(options.device) if tf32 else nullcontext():
                 ours = first_rows(engine)

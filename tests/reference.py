@@ -15,6 +15,8 @@ from grokscope.runs.spec import RunSpec
 from grokscope.runs.tasks import ScalarSamples
 from grokscope.train.dataset import make_dataset
 from grokscope.train.engines.base import Columns, Engine
+from grokscope.train.engines.cpu import CpuEngine
+from grokscope.train.engines.cuda import CudaEngine
 
 # A state as engines have it, the row logged of it, and the parameters after one update.
 Step = tuple[dict[str, NDArray[np.generic]], NDArray[np.float32], NDArray[np.generic]]
@@ -31,6 +33,12 @@ def flat(network: "Network", of: Callable[[nn.Parameter], Tensor]) -> Tensor:
 def autograd_gradient(network: "Network") -> Tensor:
     """The gradient that a backward pass left, flat as parameters lie in a batch."""
     return flat(network, lambda p: p.grad)
+
+
+def start_like(engine: CpuEngine | CudaEngine, networks: Iterable["Network"]) -> None:
+    """Give the runs of an engine the parameters of networks; torch's own to the last bit."""
+    for run, network in enumerate(networks):
+        engine.parameters.flat[run] = flat(network, lambda p: p)
 
 
 class Network(nn.Module):

@@ -18,11 +18,11 @@ from torch.utils._pytree import tree_leaves
 from grokscope.train import loop as training
 from grokscope.train.dataset import make_dataset
 from grokscope.train.engines import batched
-from grokscope.train.engines.base import MAX_ROWS, Columns, weight_ranks
+from grokscope.train.engines.base import MAX_ROWS, Columns, ranks_of, weight_ranks
 from grokscope.train.engines.cpu import CpuEngine
 from grokscope.train.engines.cuda import CudaEngine, gram_singular_values
 from grokscope.train.loop import settled_step
-from reference import Network, assert_steps_equal, autograd_gradient
+from reference import Network, assert_steps_equal, autograd_gradient, start_like
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 # So small that the rows of these networks are split into several tiles.
@@ -61,12 +61,13 @@ def mixed(kind, **overrides):
 def test_gradients_equal_autograd(kind, depth, activation_bytes, device):
     specs = [spec_of(kind, depth=depth, seed=seed) for seed in (3, 4)]
     engine = engine_of(specs, device, dtype=torch.float64, activation_bytes=activation_bytes)
+    networks = [Network(spec).double() for spec in specs]
+    start_like(engine, networks)
     # Twice, since nothing of the first pass may remain.
     for _ in range(2):
         loss, metric, _ = engine.train_pass()
         test_loss, test_metric = engine.test_pass()
-    for place, spec in enumerate(specs):
-        network = Network(spec).double()
+    for place, network in enumerate(networks):
         want, want_metric = network.loss("train", torch.float64)
         want.backward()
         want_test, want_test_metric = network.loss("test", torch.float64)
@@ -100,7 +101,7 @@ def test_gradients_equal_autograd_on_s5(device):
 def test_a_hundred_steps_equal_the_cpu_engine_in_float64(kind, depth, device):
     specs = mixed(kind, depth=depth)
     datasets = [make_dataset(spec) for spec in specs]
-    theirs = run(CpuEngine(specs, datasets, dtype=torch.float64), 0, 100, rank_every=25)
+    theirs = run(CpuEngine(specs, datasets, dtype=np.float64), 0, 100, rank_every=25)
     ours = run(engine_of(specs, device, dtype=torch.float64), 0, 100, rank_every=25)
     # Rows are kept in float32.
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
@@ -168,10 +169,10 @@ def test_ranks_from_gram_matrices_equal_those_from_singular_values(size, device)
     spread = (u * decay) @ vh
     weights = torch.cat([full, spread.float(), torch.zeros(1, *size)])
     weights[2, 0, 0] = torch.nan
-    want = weight_ranks(weights.double(), 1e-3)
-    found = weight_ranks(weights.to(device), 1e-3, gram_singular_values).cpu()
+    want = weight_ranks(weights.numpy(), 1e-3)
+    found = ranks_of(gram_singular_values(weights.to(device)).cpu().numpy(), 1e-3)
     np.testing.assert_allclose(found, want, rtol=1e-5)
-    assert torch.isnan(found[:, 2]).all() and not torch.isnan(found[:, 3]).any()
+    assert np.isnan(found[:, 2]).all() and not np.isnan(found[:, 3]).any()
 
 
 class Recording(TorchDispatchMode):
@@ -317,7 +318,7 @@ def test_restored_engine_goes_on_bit_by_bit(kind, device):
 def test_engines_agree_on_what_a_state_is():
     specs = mixed("embedding")
     ours = engine_of(specs, dtype=torch.float64)
-    theirs = CpuEngine(specs, [make_dataset(spec) for spec in specs], dtype=torch.float64)
+    theirs = CpuEngine(specs, [make_dataset(spec) for spec in specs], dtype=np.float64)
     run(theirs, 0, 20)
     ours.restore(theirs.state())
     np.testing.assert_allclose(run(ours, 21, 60), run(theirs, 21, 60), rtol=1e-6)
@@ -357,8 +358,11 @@ def test_training_retires_finished_and_diverged_runs(dtype, device, monkeypatch)
         for seed, overrides in enumerate(different)
     ]
     results = []
-    for kind in (CpuEngine, partial(CudaEngine, device=device)):
-        make = partial(kind, dtype=dtype)
+    number = np.float32 if dtype == torch.float32 else np.float64
+    for make in (
+        partial(CpuEngine, dtype=number),
+        partial(CudaEngine, device=device, dtype=dtype),
+    ):
         monkeypatch.setattr(training, "make_engine", lambda _, *of, make=make: make(*of))
         # In float64 a diverging run continues beyond the float32 numbers of its rows.
         with np.errstate(over="ignore"):

@@ -46,6 +46,14 @@ def test_a_missing_device_is_an_error(machine):
         choose_device("cuda")
 
 
+def test_without_torch_a_cpu_trains(machine, monkeypatch):
+    machine(True, True)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert choose_device("auto") == choose_device("cpu") == "cpu"
+    with pytest.raises(DeviceError, match="cuda needs torch"):
+        choose_device("cuda")
+
+
 def test_without_a_driver_torch_is_not_imported():
     code = (
         "import os, sys; os.path.exists = lambda path: False\n"

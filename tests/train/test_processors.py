@@ -56,7 +56,7 @@ def test_an_override_is_another_kind_and_another_key(name, fresh, monkeypatch):
 def test_the_trace_says_what_trained_it():
     (result,) = train([make_spec(p=11, width=8, steps=3)])
     assert result.info.processor == processor_kind("cpu")
-    assert {"torch", "numba", "llvmlite", "numpy"} <= set(result.info.versions)
+    assert {"numba", "llvmlite", "numpy"} <= set(result.info.versions)
 
 
 def test_a_key_needs_no_torch():

@@ -67,11 +67,11 @@ def test_another_specification_is_a_miss(store, entry, other, tmp_path):
 
 def test_another_device_code_or_library_is_a_miss(store, spec, entry, tmp_path, monkeypatch):
     target = tmp_path / "target.parquet"
-    for name in ("code", "torch", "numba", "llvmlite", "numpy", "blas"):
+    for name in ("code", "numba", "llvmlite", "numpy", "blas"):
         with monkeypatch.context() as patch:
             patch.setattr(
                 "grokscope.train.store.dependencies",
-                lambda name=name: dependencies() | {name: "another"},
+                lambda device, name=name: dependencies(device) | {name: "another"},
             )
             assert store.fetch(spec, "cpu", target)[0] is None
     with monkeypatch.context() as patch:
@@ -83,7 +83,7 @@ def test_another_device_code_or_library_is_a_miss(store, spec, entry, tmp_path, 
 
 
 def test_the_training_code_and_nothing_else_counts():
-    code = dependencies()["code"]
+    code = dependencies("cpu")["code"]
     assert {
         "grokscope.train.engines.kernels",
         "grokscope.train.models",

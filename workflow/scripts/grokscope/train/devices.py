@@ -32,8 +32,13 @@ def choose_device(wanted: str, tf32: bool = False) -> str:
     # Torch takes a second to import, and most machines have no such device.
     if wanted == "auto" and not os.path.exists("/dev/nvidiactl"):
         return "cpu"
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        # A CPU needs no torch.
+        if wanted == "auto":
+            return "cpu"
+        raise DeviceError("device: cuda needs torch; allowed without: cpu, auto") from error
     if torch.cuda.is_available():
         return "cuda-tf32" if tf32 else "cuda"
     if wanted == "auto":

@@ -12,11 +12,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
-import llvmlite
-import numba
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 import grokscope
@@ -26,7 +24,7 @@ from grokscope.train.checkpoint import Checkpoint, Snapshot
 from grokscope.train.dataset import Dataset, make_dataset
 from grokscope.train.engines import make_engine, own_parts
 from grokscope.train.engines.base import MAX_ROWS, Columns, select_runs
-from grokscope.train.processors import processor_kind
+from grokscope.train.processors import libraries, processor_kind
 
 # What the runs of a batch must share; the shape is checked separately.
 SHARED = (
@@ -52,15 +50,12 @@ class Result:
     columns: dict[str, NDArray[np.generic]]
 
 
-def versions() -> dict[str, str]:
-    """Versions that a training depends on."""
+def versions(device: str) -> dict[str, str]:
+    """Versions that a training on a kind of device depends on."""
     return {
         "grokscope": grokscope.__version__,
         "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numba": numba.__version__,
-        "llvmlite": llvmlite.__version__,
-        "numpy": np.__version__,
+        **{name: version(name) for name in libraries(device)},
     }
 
 
@@ -182,9 +177,9 @@ class _Run:
             n_parameters=n_parameters,
             device=device,
             processor=processor_kind(device),
-            threads=torch.get_num_threads(),
+            threads=1,
             seconds=self.seconds_before + seconds,
-            versions=versions(),
+            versions=versions(device),
             resumed_at=self.resumed_at,
             parts=self.parts,
         )
@@ -266,10 +261,9 @@ def _train(
         for place, spec in specs.items()
     }
     first = next(iter(specs.values()))
-    with torch.inference_mode():
-        engine = make_engine(
-            device, [run.spec for run in runs.values()], [run.data for run in runs.values()]
-        )
+    engine = make_engine(
+        device, [run.spec for run in runs.values()], [run.data for run in runs.values()]
+    )
     states = [snapshot.state for snapshot in snapshots.values() if snapshot is not None]
     if states:
         stacked = {
@@ -282,14 +276,12 @@ def _train(
         n = min(MAX_ROWS, first.steps + 1 - begin)
         for row in range(n):
             t = begin + row
-            # Not around a yield: the caller must not be left in this mode.
-            with torch.inference_mode():
-                engine.step(
-                    row,
-                    tested=t % first.test_every == 0 or t == first.steps,
-                    ranked=first.rank_every is not None and t % first.rank_every == 0,
-                    update=t < first.steps,
-                )
+            engine.step(
+                row,
+                tested=t % first.test_every == 0 or t == first.steps,
+                ranked=first.rank_every is not None and t % first.rank_every == 0,
+                update=t < first.steps,
+            )
         begin += n
         ended = []
         for (place, run), rows in zip(runs.items(), engine.rows(n), strict=True):
@@ -316,8 +308,7 @@ def _train(
             keep = [i for i, place in enumerate(runs) if place not in gone]
             runs = {place: run for place, run in runs.items() if place not in gone}
             if runs:
-                with torch.inference_mode():
-                    engine = engine.keep(keep)
+                engine = engine.keep(keep)
         if runs and checkpoints and now - saved >= checkpoint_seconds:
             saved = now
             state = engine.state()

@@ -15,15 +15,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from grokscope.runs.spec import RunSpec
 from grokscope.runs.tasks import SymbolSamples
 from grokscope.train.dataset import Dataset
+
+# Of numpy or of torch.
+Array = TypeVar("Array", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -97,25 +99,6 @@ class Shape:
         return result
 
 
-def initial_parameters(spec: RunSpec, shape: Shape) -> Tensor:
-    """Flat initial parameters of one run, float32, shape ``(n_parameters,)``.
-
-    PyTorch's default initialisation after ``torch.manual_seed(init_seed)``: embedding a,
-    embedding b (both N(0, 1)) if learned, then the linear layers in order (published
-    recipes of lead_lag and phase_diagram). The global random state is left unchanged.
-    """
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(spec.init_seed)
-        parts: list[Tensor] = []
-        if shape.encoding == "embedding":
-            for _ in range(2):
-                parts.append(torch.nn.Embedding(shape.n_symbols, shape.embedding_dim).weight)
-        for n_in, n_out in pairwise(shape.sizes):
-            linear = torch.nn.Linear(n_in, n_out)
-            parts += [linear.weight.T, linear.bias]
-        return torch.cat([part.detach().reshape(-1) for part in parts])
-
-
 def arrays_of(datasets: Sequence[Dataset], part: str) -> dict[str, NDArray[np.generic]]:
     """Training or test data (`part` is ``train`` or ``test``) of runs of one shape.
 
@@ -140,35 +123,35 @@ def arrays_of(datasets: Sequence[Dataset], part: str) -> dict[str, NDArray[np.ge
     return {name: np.stack(values) for name, values in stacked.items()}
 
 
-class Parameters:
+class Parameters(Generic[Array]):
     """Flat parameters (or gradients) of R runs and views of their layers.
 
     Parameters
     ----------
     shape
         Shape of the runs.
-    flat : (R, at least n_parameters) tensor
+    flat : (R, at least n_parameters) array or tensor
 
     Attributes
     ----------
-    flat : (R, n_parameters) tensor
-    weights : list of (R, in, out) tensors, layers 1 .. depth
-    embedding : (R, 2 n_symbols, embedding_dim) tensor or None
+    flat : (R, n_parameters)
+    weights : list of (R, in, out), layers 1 .. depth
+    embedding : (R, 2 n_symbols, embedding_dim) or None
     """
 
-    def __init__(self, shape: Shape, flat: Tensor) -> None:
+    def __init__(self, shape: Shape, flat: Array) -> None:
         n_runs = len(flat)
-        self.flat = flat[:, : shape.n_parameters]
-        self.embedding: Tensor | None = None
-        self.weights: list[Tensor] = []
+        self.flat: Array = flat[:, : shape.n_parameters]
+        self.embedding: Array | None = None
+        self.weights: list[Array] = []
         for layer, (start, stop) in shape.segments().items():
             if layer == 0:
                 part = self.flat[:, start:stop]
-                self.embedding = part.view(n_runs, -1, shape.embedding_dim)
+                self.embedding = part.reshape(n_runs, -1, shape.embedding_dim)
                 continue
             n_in, n_out = shape.sizes[layer - 1], shape.sizes[layer]
             bias = shape.bias_offset(layer)
-            self.weights.append(self.flat[:, start:bias].view(n_runs, n_in, n_out))
+            self.weights.append(self.flat[:, start:bias].reshape(n_runs, n_in, n_out))
 
 
 def total_squares(arrays: dict[str, NDArray[np.generic]]) -> NDArray[np.float64]:

@@ -1,9 +1,9 @@
 """Processors: what of a machine decides the bytes of a training beside code and libraries.
 
-BLAS, ATen, numpy and the compiler of the kernels choose instructions, and with them the order of
-sums, by the vendor and the vector instructions of the processor, or by settings of the
-environment. Trainings by two kinds of processors differ in the last bits first, and in onsets
-after some hundred steps (docs/design.md, "Same bytes").
+On a CPU the order of every sum is written in the code, but numpy, its BLAS and the compiler of the
+kernels choose instructions by the vendor and the vector instructions of the processor, or by
+settings of the environment. Trainings that differ in the last bits differ in onsets after some
+hundred steps (docs/design.md, "Same bytes").
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from pathlib import Path
 
 # Settings under which the libraries compile or choose other code than the processor's own.
 OVERRIDES = (
-    "ATEN_CPU_CAPABILITY",
-    "DNNL_MAX_CPU_ISA",
     "MKL_CBWR",
     "MKL_DEBUG_CPU_TYPE",
     "MKL_ENABLE_INSTRUCTIONS",
@@ -30,7 +28,6 @@ OVERRIDES = (
     "NUMBA_LOOP_VECTORIZE",
     "NUMBA_OPT",
     "NUMBA_SLP_VECTORIZE",
-    "ONEDNN_MAX_CPU_ISA",
     "OPENBLAS_CORETYPE",
 )
 CUDA_OVERRIDES = (
@@ -81,6 +78,11 @@ def _overridden(names: tuple[str, ...], environment: Mapping[str, str]) -> str:
     """The settings in force, in brackets; nothing if there are none."""
     found = [f"{name}={environment[name]}" for name in names if environment.get(name)]
     return f" ({', '.join(found)})" if found else ""
+
+
+def libraries(device: str) -> tuple[str, ...]:
+    """Libraries that compute a training on a kind of device; an upgrade of one trains anew."""
+    return ("numpy", "numba", "llvmlite") if device == "cpu" else ("numpy", "torch")
 
 
 @cache

@@ -34,7 +34,7 @@ from grokscope.data.parts import parts_of
 from grokscope.data.trace import SCHEMA_VERSION, trace_schema
 from grokscope.data.trace_reader import TraceError, check_trace
 from grokscope.runs.spec import RunSpec
-from grokscope.train.processors import processor_kind
+from grokscope.train.processors import libraries, processor_kind
 
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<content>[0-9a-f]{64})\.parquet")
 _LEFT = re.compile(r"\..*" + re.escape(TEMPORARY))
@@ -91,15 +91,15 @@ def _files(folder: Path, named: re.Pattern[str]) -> list[Path]:
 
 
 @cache
-def dependencies() -> dict[str, Any]:
-    """What all trainings depend on besides their specification, device and processor.
+def dependencies(device: str) -> dict[str, Any]:
+    """What all trainings on a kind of device depend on besides specification and processor.
 
     Of the training code, the syntax trees count, without comments and docstrings. Of the
     libraries, those that compute: an upgrade of Python or of pyarrow changes no number.
     """
-    # Not torch.__version__: a hit should not wait for the import.
-    libraries = {name: version(name) for name in ("torch", "numba", "llvmlite", "numpy")}
-    # The wheels of torch contain their BLAS, conda's leave the choice.
+    # Not numba.__version__: a hit should not wait for the import.
+    versions = {name: version(name) for name in libraries(device)}
+    # The wheels of numpy and torch contain their BLAS, conda's leave the choice.
     blas = sorted(
         path.stem
         for name in ("mkl", "libblas", "libopenblas", "libtorch")
@@ -111,7 +111,7 @@ def dependencies() -> dict[str, Any]:
         "code": {k: v for k, v in code.items() if k not in _NO_NUMBERS},
         "trace_schema": SCHEMA_VERSION,
         "blas": blas,
-    } | libraries
+    } | versions
 
 
 def training_key(spec: RunSpec, device: str) -> str:
@@ -122,7 +122,7 @@ def training_key(spec: RunSpec, device: str) -> str:
     device
         Kind of device, see :func:`grokscope.train.devices.choose_device`.
     """
-    parts = dependencies() | {
+    parts = dependencies(device) | {
         "spec": json.loads(spec.to_json()),
         "device": device,
         "processor": processor_kind(device),

@@ -44,6 +44,9 @@ def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Datase
         from grokscope.train.engines.cpu import CpuEngine
 
         return CpuEngine(specs, datasets)
+    import torch
+
     from grokscope.train.engines.cuda import CudaEngine
 
-    return CudaEngine(specs, datasets, tf32=device == "cuda-tf32")
+    with torch.inference_mode():
+        return CudaEngine(specs, datasets, tf32=device == "cuda-tf32")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from grokscope.data.parts import Parts
 from grokscope.data.trace import known_parts
@@ -107,33 +105,39 @@ def cut_rows(n: int, most: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def weight_ranks(
-    weight: Tensor,
-    tolerance: float,
-    singular_values: Callable[[Tensor], Tensor] = torch.linalg.svdvals,
-) -> Tensor:
+def ranks_of(singular_values: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
     """Effective, stable and numerical rank of matrices.
 
     Parameters
     ----------
-    weight : (R, m, n) tensor
+    singular_values : (R, k)
+        Descending; NaN for a matrix with a non-finite entry.
     tolerance : float
         Numerical rank counts the singular values above ``tolerance`` times the largest.
-    singular_values
-        Of matrices (R, m, n), descending.
 
     Returns
     -------
-    (3, R) tensor
+    (3, R)
         Effective rank ``exp(-Σ p ln p)``, ``p = σ / Σσ`` (Roy & Vetterli 2007); stable rank
-        ``||W||_F² / ||W||_2²``; numerical rank. NaN where W has a non-finite entry, and
-        for effective and stable rank where W is zero.
+        ``||W||_F² / ||W||_2²``; numerical rank. NaN where the singular values are, and for
+        effective and stable rank where W is zero.
     """
-    finite = torch.isfinite(weight).all(dim=2).all(dim=1)
-    sigma = singular_values(torch.where(finite[:, None, None], weight, 0.0))
-    share = sigma / sigma.sum(dim=1, keepdim=True)
-    effective = torch.special.entr(share).sum(dim=1).exp()
-    stable = sigma.square().sum(dim=1) / sigma[:, 0].square()
-    numerical = (sigma > tolerance * sigma[:, :1]).sum(dim=1).to(weight.dtype)
-    ranks = torch.stack([effective, stable, numerical])
-    return torch.where(finite, ranks, torch.nan)
+    sigma, largest = singular_values, singular_values[:, :1]
+    with np.errstate(invalid="ignore"):
+        share = sigma / sigma.sum(axis=1, keepdims=True)
+        stable = np.square(sigma / largest).sum(axis=1)
+    surprise = np.log(share, where=share > 0, out=np.zeros_like(share))
+    effective = np.exp(-(share * surprise).sum(axis=1))
+    numerical = np.where(np.isnan(largest[:, 0]), np.nan, (sigma > tolerance * largest).sum(axis=1))
+    return np.stack([effective, stable, numerical])
+
+
+def weight_ranks(weight: NDArray[np.floating], tolerance: float) -> NDArray[np.float64]:
+    """Ranks of matrices (R, m, n), see :func:`ranks_of`.
+
+    In float64, so that what a library rounds otherwise does not show in a trace's float32.
+    """
+    finite = np.isfinite(weight).all(axis=(1, 2))
+    wide = np.where(finite[:, None, None], weight, 0).astype(np.float64)
+    sigma = np.linalg.svd(wide, compute_uv=False)
+    return ranks_of(np.where(finite[:, None], sigma, np.nan), tolerance)

@@ -21,7 +21,8 @@ from torch.nn.functional import embedding_bag
 from grokscope.runs.spec import RunSpec
 from grokscope.train.dataset import Dataset
 from grokscope.train.engines.base import cut_rows
-from grokscope.train.models import Parameters, Shape, arrays_of, initial_parameters, total_squares
+from grokscope.train.initial import initial_parameters
+from grokscope.train.models import Parameters, Shape, arrays_of, total_squares
 
 # Fixed, not a share of the free memory: how rows are cut decides the order of sums.
 ACTIVATION_BYTES = 8 * 2**30
@@ -124,8 +125,8 @@ class BatchedNetworks:
         self._flat = self._zeros(4, len(specs), size)
         gradient, flat = self._flat[:2]
         self.parameters, self.gradients = Parameters(shape, flat), Parameters(shape, gradient)
-        initial = torch.stack([initial_parameters(spec, shape) for spec in specs])
-        self.parameters.flat.copy_(initial)
+        initial = np.stack([initial_parameters(spec, shape) for spec in specs])
+        self.parameters.flat.copy_(torch.from_numpy(initial))
         # A layer's bias follows its weights: with inputs that end in a one they are one matrix.
         self._matrices, self._matrix_gradients = self._layers(flat), self._layers(gradient)
         self._lay_out_tables()

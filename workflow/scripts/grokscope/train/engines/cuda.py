@@ -33,7 +33,7 @@ from torch import Tensor
 
 from grokscope.runs.spec import RunSpec
 from grokscope.train.dataset import Dataset
-from grokscope.train.engines.base import ADAM_EPS, MAX_ROWS, Columns, select_runs, weight_ranks
+from grokscope.train.engines.base import ADAM_EPS, MAX_ROWS, Columns, ranks_of, select_runs
 from grokscope.train.engines.batched import ACTIVATION_BYTES, BatchedNetworks
 
 # Finished runs stay in the batch, unused, until the others are fewer than this share: a new engine
@@ -54,17 +54,18 @@ def _matrix_precision(tf32: bool) -> Iterator[None]:
 
 
 def gram_singular_values(weight: Tensor) -> Tensor:
-    """Singular values of matrices (R, m, n), descending, (R, min(m, n)).
+    """Singular values of matrices (R, m, n), descending, (R, min(m, n)); NaN if not finite.
 
     As roots of the eigenvalues of the Gram matrix in float64: those of 100 matrices of 128 x 128
     take 72 ms on an H200, ``svdvals`` in float32 takes 252; both go one matrix at a time. The root
     costs half the digits: an error of 1e-8 of the largest value, less than that of a decomposition
     in float32.
     """
-    wide = weight.double()
+    finite = torch.isfinite(weight).all(dim=2).all(dim=1)
+    wide = torch.where(finite[:, None, None], weight, 0.0).double()
     gram = wide @ wide.mT if weight.shape[1] < weight.shape[2] else wide.mT @ wide
-    squares: Tensor = torch.linalg.eigvalsh(gram).flip(1)
-    return squares.clamp_min(0).sqrt().to(weight.dtype)
+    values = torch.linalg.eigvalsh(gram).flip(1).clamp_min(0).sqrt()
+    return torch.where(finite[:, None], values, torch.nan)
 
 
 class CudaEngine(BatchedNetworks):
@@ -140,10 +141,10 @@ class CudaEngine(BatchedNetworks):
         """
         tolerance = self._specs[0].rank_tolerance
         ranks = [
-            weight_ranks(weight, tolerance, gram_singular_values)
+            ranks_of(gram_singular_values(weight).cpu().numpy(), tolerance)
             for weight in self.parameters.weights
         ]
-        return torch.cat(ranks).T
+        return torch.from_numpy(np.concatenate(ranks).T).to(self._log)
 
     def _program(self, tested: bool, update: bool) -> None:
         """A whole step except its ranks; nothing here may depend on the host.
@@ -215,6 +216,7 @@ class CudaEngine(BatchedNetworks):
             to[self._places, : self.n_parameters] = torch.from_numpy(state[name]).to(to.device)
         self._updates.fill_(int(state["updates"]))
 
+    @torch.inference_mode()
     def keep(self, places: Sequence[int]) -> CudaEngine:
         """See the interface; this engine must not be used afterwards."""
         wanted = [self._places[place] for place in places]

@@ -1,420 +1,574 @@
-"""Element-wise passes of a training step on CPU, fused and vectorised by numba.
+"""Passes of a training step on CPU: networks of one run, their gradients, AdamW.
 
-Matrix products stay with the BLAS of torch; everything between two of them is one pass here over
-rows that are still in cache. Arrays carry runs first: ``(R, rows, size)``; of the rows the first
-``n`` count, the rest is padding. Weights and biases are found in the flat parameters (or
-gradients) ``(R, P)`` at an offset, since a slice of a flat row is contiguous and a view of many
-rows is not, and only contiguous loops vectorise.
+Rows go through the network in tiles so small that everything about them stays in cache. Matrices
+of a pass are copies with padding (:class:`Work`): rows of whole vectors, so that no loop has a
+remainder. Padding holds zeros or, in sums over classes, what changes no sum.
 
-NaN must get through every pass, or a diverged run would look healthy: hence the direction of
-the comparisons, and no ``nnan`` among the fast-math flags.
+The order of every sum is written here and in :mod:`grokscope.train.engines.vectors`; there are no
+fast-math flags. NaN must get through every pass, or a diverged run would look healthy: hence the
+direction of the comparisons.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
+from numpy.typing import DTypeLike, NDArray
 
-# Sums may be reordered (so that they vectorise) and products fused with sums.
-_FLAGS = {"reassoc", "contract", "nsz"}
-_sums = numba.njit(cache=True, fastmath=_FLAGS, error_model="numpy")
-# A function within others, inlined: otherwise cached machine code contains another, differently
-# optimised copy of it than fresh code, and the first training of a checkout has other last bits.
-_within = numba.njit(cache=True, fastmath=_FLAGS, error_model="numpy", forceinline=True)
-# Nothing is reordered or fused: every operation rounds as in torch.optim.AdamW.
-_exact = numba.njit(cache=True, error_model="numpy")
+from grokscope.train.engines.vectors import (
+    LANES,
+    ROWS,
+    add_outer,
+    compiled,
+    doubled,
+    fma,
+    gated,
+    larger,
+    largest,
+    library_exp,
+    load,
+    multiply,
+    scaled,
+    spread,
+    store,
+    total,
+)
+from grokscope.train.models import Shape
 
 # exp of less is subnormal, and subnormals are slow; a probability below e^-87 is negligible.
 _LOWEST = np.float32(-87.0)
 _LOG2_E = np.float32(1.4426950408889634)
-_LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+_LN2_HIGH, _LN2_LOW = np.float32(-0.693359375), np.float32(2.12194440e-4)
 # Cephes expf: a polynomial on [-ln 2 / 2, ln 2 / 2], relative error below 2e-7 with rounding.
 _P0, _P1 = np.float32(1.9875691500e-4), np.float32(1.3981999507e-3)
 _P2, _P3 = np.float32(8.3334519073e-3), np.float32(4.1665795894e-2)
 _P4, _P5 = np.float32(1.6666665459e-1), np.float32(5.0000001201e-1)
-_HALF, _ONE, _ZERO = np.float32(0.5), np.float32(1.0), np.float32(0.0)
-_BIAS, _MANTISSA = np.int32(127), np.int32(23)
+_ONE, _ZERO = np.float32(1.0), np.float32(0.0)
+# To add it rounds to a whole number, which then stands in the lowest bits.
+_ROUND = np.float32(1.5 * 2**23)
 # Factors of at most some 1,000 multiplied before a logarithm: no overflow of a double.
 _FACTORS = 64
+_LINE = 64
 
 
-@intrinsic
-def _larger(context: Any, a: Any, b: Any) -> Any:
-    """The larger of two numbers in one instruction, unlike a comparison and a selection."""
+def _up(size: int, unit: int) -> int:
+    return -(-size // unit) * unit
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        number = args[0].type
-        function = builder.module.declare_intrinsic(
-            "llvm.maxnum", [number], ir.FunctionType(number, [number, number])
-        )
-        return builder.call(function, args, fastmath=("nnan", "nsz"))
 
-    return a(a, a), generate
+def _stride(columns: int) -> int:
+    """Numbers from row to row: an odd number of vectors, so that rows share no place in cache."""
+    vectors = _up(columns, LANES) // LANES
+    return (vectors + (vectors % 2 == 0)) * LANES
+
+
+def _zeros(size: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Zeros from the start of a cache line on: no vector lies in two lines."""
+    count = math.prod(size) * np.dtype(dtype).itemsize
+    room = np.zeros(count + _LINE, np.uint8)
+    start = -room.ctypes.data % _LINE
+    return room[start : start + count].view(dtype).reshape(size)
+
+
+class Work(NamedTuple):
+    """Arrays of a pass over one run, all with padding; layers are counted from 0 here.
+
+    Attributes
+    ----------
+    table, table_gradient : (2 n_symbols or 2, stride)
+        What a first layer adds for a symbol: its weights, or embeddings times weights; the bias is
+        in the rows of a. Where the input is a number: its weights and its bias.
+    first, first_turned, first_gradient : (2, embedding_dim or width, stride)
+        Weights of the first layer for a and for b, transposed, and their gradient (embeddings
+        only).
+    embedding, embedding_gradient : (2, n_symbols, stride)
+    weights, turned, gradients : (depth - 2, width + 1 or width, stride)
+        Of the layers between the first and the last: weights and bias, transposed weights, and
+        gradients of weights and bias.
+    last, last_turned, last_gradient
+        The same of the last layer. The padding of its bias is minus infinity: a class without
+        probability.
+    hidden : (depth - 1, rows, stride)
+        Activations, then a one: with it weights and bias are one matrix.
+    deltas : (2, rows, stride)
+        Gradients of activations, of two layers in turn.
+    output : (rows, stride)
+        Of the last layer, and its gradient (classes).
+    column_gradient : (stride,)
+        That of the last layer (one number).
+    target, share : (rows,)
+    """
+
+    table: NDArray[Any]
+    table_gradient: NDArray[Any]
+    first: NDArray[Any]
+    first_turned: NDArray[Any]
+    first_gradient: NDArray[Any]
+    embedding: NDArray[Any]
+    embedding_gradient: NDArray[Any]
+    weights: NDArray[Any]
+    turned: NDArray[Any]
+    gradients: NDArray[Any]
+    last: NDArray[Any]
+    last_turned: NDArray[Any]
+    last_gradient: NDArray[Any]
+    hidden: NDArray[Any]
+    deltas: NDArray[Any]
+    output: NDArray[Any]
+    column_gradient: NDArray[Any]
+    target: NDArray[Any]
+    share: NDArray[Any]
+
+
+def make_work(shape: Shape, tile_rows: int, dtype: DTypeLike) -> Work:
+    """Work space for networks of a shape and tiles of at most `tile_rows` rows."""
+
+    def matrix(rows: int, columns: int, *layers: int) -> NDArray[Any]:
+        # Rows of the left factor of a product, and of its result, go to the end of a block.
+        return _zeros((*layers, _up(rows, ROWS) + ROWS, _stride(columns)), dtype)
+
+    width, n_out, depth = shape.sizes[1], shape.sizes[-1], shape.depth
+    table_rows, embedded = max(2 * shape.n_symbols, 2), shape.embedding_dim
+    work = Work(
+        table=matrix(table_rows, width + 1),
+        table_gradient=matrix(table_rows, width + 1),
+        first=matrix(embedded, width, 2),
+        first_turned=matrix(width, embedded, 2),
+        first_gradient=matrix(embedded, width, 2),
+        embedding=matrix(shape.n_symbols, embedded, 2),
+        embedding_gradient=matrix(shape.n_symbols, embedded, 2),
+        weights=matrix(width + 1, width, depth - 2),
+        turned=matrix(width, width, depth - 2),
+        gradients=matrix(width + 1, width, depth - 2),
+        last=matrix(width + 1, n_out),
+        last_turned=matrix(n_out, width + 1),
+        last_gradient=matrix(width + 1, n_out),
+        hidden=matrix(tile_rows, width + 1, depth - 1),
+        deltas=matrix(tile_rows, width + 1, 2),
+        output=matrix(tile_rows, n_out),
+        column_gradient=np.zeros(_stride(width + 1), dtype),
+        target=np.zeros(tile_rows, dtype),
+        share=np.zeros(tile_rows, dtype),
+    )
+    work.last[width, n_out:] = -np.inf
+    work.hidden[:, :, width] = 1
+    return work
+
+
+@compiled
+def _whole(columns: int) -> int:
+    """Columns of the vectors that hold these."""
+    return (columns + LANES - 1) // LANES * LANES
+
+
+@compiled
+def _copy_in(flat: Any, at: int, rows: int, columns: int, out: Any) -> int:
+    """Copy a matrix out of flat parameters; the place after it."""
+    for i in range(rows):
+        for j in range(columns):
+            out[i, j] = flat[at + i * columns + j]
+    return at + rows * columns
+
+
+@compiled
+def _turn(matrix: Any, rows: int, columns: int, out: Any) -> None:
+    for i in range(rows):
+        for j in range(columns):
+            out[j, i] = matrix[i, j]
+
+
+@compiled
+def _copy_out(matrix: Any, rows: int, columns: int, flat: Any, at: int) -> int:
+    """Copy a matrix into flat gradients; the place after it."""
+    for i in range(rows):
+        for j in range(columns):
+            flat[at + i * columns + j] = matrix[i, j]
+    return at + rows * columns
+
+
+@compiled
+def _take_upper(flat: Any, at: int, width: int, n_out: int, work: Any, wanted: bool) -> None:
+    """Copy the parameters of all layers but the first, at `at`, and what `wanted` needs."""
+    for layer in range(work.weights.shape[0]):
+        at = _copy_in(flat, at, width + 1, width, work.weights[layer])
+        if wanted:
+            _turn(work.weights[layer], width, width, work.turned[layer])
+    _copy_in(flat, at, width + 1, n_out, work.last)
+    _turn(work.last, width + 1, n_out, work.last_turned)
+    if wanted:
+        work.table_gradient[:] = _ZERO
+        work.gradients[:] = _ZERO
+        work.last_gradient[:] = _ZERO
+
+
+@compiled
+def _give_upper(work: Any, width: int, n_out: int, gradient: Any, at: int) -> None:
+    """Copy their gradients out."""
+    for layer in range(work.weights.shape[0]):
+        at = _copy_out(work.gradients[layer], width + 1, width, gradient, at)
+    _copy_out(work.last_gradient, width + 1, n_out, gradient, at)
 
 
 def _exp(x: Any) -> Any:
-    """exp of a number of at most 0; below -87, exp(-87)."""
+    """exp of a vector of numbers of at most 0; below -87, exp(-87)."""
     raise NotImplementedError  # numba compiles what follows
 
 
-@overload(_exp, jit_options={"forceinline": True})
+@overload(_exp)
 def _choose_exp(x: Any) -> Any:
-    def double(x: Any) -> Any:
-        return math.exp(x)
-
     def single(x: Any) -> Any:
-        x = _LOWEST if x < _LOWEST else x
-        n = np.floor(x * _LOG2_E + _HALF)
-        r = x - n * _LN2_HIGH - n * _LN2_LOW
-        p = _P0
-        p = p * r + _P1
-        p = p * r + _P2
-        p = p * r + _P3
-        p = p * r + _P4
-        p = p * r + _P5
-        p = p * (r * r) + r + _ONE
-        power = np.int32((np.int32(n) + _BIAS) << _MANTISSA)
-        return p * power.view(np.float32)
+        x = larger(spread(_LOWEST), x)
+        whole = fma(x, spread(_LOG2_E), spread(_ROUND))
+        n = whole - spread(_ROUND)
+        r = fma(n, spread(_LN2_LOW), fma(n, spread(_LN2_HIGH), x))
+        p = fma(spread(_P0), r, spread(_P1))
+        p = fma(p, r, spread(_P2))
+        p = fma(p, r, spread(_P3))
+        p = fma(p, r, spread(_P4))
+        p = fma(p, r, spread(_P5))
+        return scaled(fma(p, r * r, r + spread(_ONE)), whole)
 
-    return single if x == types.float32 else double
+    def double(x: Any) -> Any:
+        return library_exp(x)
 
-
-@_sums
-def gather_relu(
-    tables: Any, n_rows: int, biases: Any, at: int, pairs: Any, n: int, out: Any
-) -> None:
-    """First layer of symbols: row a plus row b of the table plus the bias, then ReLU.
-
-    Parameters
-    ----------
-    tables : (R, ...), begin with the flat table of ``n_rows`` rows of ``width`` numbers
-    biases : (R, P), the bias from `at`
-    pairs : (R, rows, 2) int32, rows of the table
-    out : (R, rows, width), overwritten
-    """
-    width = out.shape[2]
-    for run in range(out.shape[0]):
-        table = tables[run, : n_rows * width].reshape(n_rows, width)
-        bias = biases[run, at : at + width]
-        for i in range(n):
-            a, b = table[pairs[run, i, 0]], table[pairs[run, i, 1]]
-            row = out[run, i]
-            for j in range(width):
-                z = a[j] + b[j] + bias[j]
-                row[j] = _ZERO if z <= _ZERO else z
+    return single if x.number == types.float32 else double
 
 
-@_sums
-def bias_relu(z: Any, biases: Any, at: int, n: int) -> None:
-    """``z = max(z + b, 0)`` in place; `z` is (R, rows, size), the bias (R, P) from `at`."""
-    size = z.shape[2]
-    for run in range(z.shape[0]):
-        bias = biases[run, at : at + size]
-        for i in range(n):
-            row = z[run, i]
-            for j in range(size):
-                v = row[j] + bias[j]
-                row[j] = _ZERO if v <= _ZERO else v
-
-
-@_sums
-def relu_backward(delta: Any, x: Any, gradients: Any, at: int, n: int) -> None:
-    """Zero the gradient where ReLU was off, and add its sum to the bias gradient.
-
-    Parameters
-    ----------
-    delta : (R, rows, size), gradient of the ReLU's output; overwritten by that of its input
-    x : (R, rows, size), the ReLU's output
-    gradients : (R, P), the bias gradient from `at`
-    """
-    size = x.shape[2]
-    for run in range(x.shape[0]):
-        total = gradients[run, at : at + size]
-        for i in range(n):
-            back, out = delta[run, i], x[run, i]
-            for j in range(size):
-                d = _ZERO if out[j] <= _ZERO else back[j]
-                back[j] = d
-                total[j] += d
-
-
-@_sums
-def relu_scatter(delta: Any, x: Any, pairs: Any, tables: Any, n_rows: int, n: int) -> None:
-    """As :func:`relu_backward` for the first layer of symbols: sums by symbol.
-
-    Parameters
-    ----------
-    delta, x : (R, rows, width)
-    pairs : (R, rows, 2) int32, rows of the table
-    tables : (R, ...), begin with the flat gradient of the table of ``n_rows`` rows; added to
-    """
-    width = x.shape[2]
-    for run in range(x.shape[0]):
-        table = tables[run, : n_rows * width].reshape(n_rows, width)
-        for i in range(n):
-            a, b = table[pairs[run, i, 0]], table[pairs[run, i, 1]]
-            back, out = delta[run, i], x[run, i]
-            for j in range(width):
-                d = _ZERO if out[j] <= _ZERO else back[j]
-                a[j] += d
-                b[j] += d
-
-
-@_within
-def _add(row: Any, bias: Any) -> None:
-    for j in range(bias.size):
-        row[j] += bias[j]
-
-
-@_within
-def _maximum(row: Any) -> Any:
-    top = row[0]
-    for j in range(row.size):
-        top = _larger(top, row[j])
-    return top
-
-
-@_within
-def _exponentials(row: Any, top: Any) -> Any:
-    total = top * _ZERO  # A zero of the array's type.
-    for j in range(row.size):
-        e = _exp(row[j] - top)
-        row[j] = e
-        total += e
-    return total
-
-
-@_within
-def _scale(row: Any, share: Any, total: Any) -> None:
-    for j in range(total.size):
-        v = row[j] * share
-        row[j] = v
-        total[j] += v
-
-
-@_sums
-def softmax(
-    logits: Any,
-    biases: Any,
-    at: int,
+@compiled
+def _softmax(
+    work: Any,
+    n_out: int,
     classes: Any,
+    start: int,
     n: int,
     scale: Any,
-    gradients: Any,
     wanted: bool,
-    scratch: Any,
     sums: Any,
 ) -> None:
-    """Cross-entropy of logits, correct predictions and, if wanted, the gradient.
+    """Cross-entropy, correct predictions and, if wanted, the gradient of the output.
 
-    A prediction is correct if the target's logit is strictly the largest: a tie is no
-    prediction.
+    A prediction is correct if the target's logit is strictly the largest: a tie is no prediction.
 
     Parameters
     ----------
-    logits : (R, rows, n_classes)
-        Without bias. Overwritten, by ``scale`` times softmax minus one-hot if `wanted`.
-    biases, gradients : (R, P)
-        The output bias from `at`; its gradient is added to.
-    classes : (R, rows) int32
-    scratch : (3, rows)
-    sums : (R, 3) float64
-        Added to: loss, number of correct predictions, and, if `wanted`, number of samples
-        whose class has a gradient of exactly zero.
+    classes : (n_samples,) int32, those of the tile from `start`
+    sums : (3,) float64
+        Added to: loss, number of correct predictions, and, if `wanted`, number of samples whose
+        class has a gradient of exactly zero.
     """
-    n_classes = logits.shape[2]
-    target, top, total = scratch[0], scratch[1], scratch[2]
-    for run in range(logits.shape[0]):
-        bias = biases[run, at : at + n_classes]
-        # Several short passes over rows in cache: each vectorises, one long loop does not.
-        for i in range(n):
-            row = logits[run, i]
-            _add(row, bias)
-            target[i] = row[classes[run, i]]
-            row[classes[run, i]] = -np.inf
-        for i in range(n):
-            top[i] = _maximum(logits[run, i])
-        correct = 0
-        loss = 0.0
-        for i in range(n):
-            correct += target[i] > top[i]
-            top[i] = _larger(top[i], target[i])
-            loss += top[i] - target[i]
-        for i in range(n):
-            total[i] = _exponentials(logits[run, i], top[i])
-        for i in range(n):
-            target[i] = _exp(target[i] - top[i])
-            total[i] += target[i]
-        for start in range(0, n, _FACTORS):
-            product = 1.0
-            for i in range(start, min(start + _FACTORS, n)):
-                product *= total[i]
+    output, target, share = work.output, work.target, work.share
+    stride, columns = output.shape[1], _whole(n_out)
+    for i in range(n):
+        c = classes[start + i]
+        target[i] = output[i, c]
+        output[i, c] = -np.inf
+    # Several short loops: a processor works on some rows at a time only if a row is not long.
+    for i in range(n):
+        at = i * stride
+        top = load(output, at)
+        for j in range(LANES, columns, LANES):
+            top = larger(load(output, at + j), top)
+        share[i] = largest(top)
+    loss = 0.0
+    correct = 0
+    for i in range(n):
+        own, top = target[i], share[i]
+        correct += own > top
+        highest = top if top > own else own
+        loss += highest - own
+        target[i] = largest(_exp(spread(own - highest)))
+        share[i] = highest
+    for i in range(n):
+        at, top = i * stride, spread(share[i])
+        all_ = _exp(load(output, at) - top)
+        store(output, at, all_)
+        for j in range(LANES, columns, LANES):
+            e = _exp(load(output, at + j) - top)
+            store(output, at + j, e)
+            all_ = all_ + e
+        share[i] = total(all_) + target[i]
+    product = 1.0
+    for i in range(n):
+        product *= share[i]
+        if i % _FACTORS == _FACTORS - 1:
             loss += math.log(product)
-        sums[run, 0] += loss
-        sums[run, 1] += correct
+            product = 1.0
+    sums[0] += loss + math.log(product)
+    sums[1] += correct
+    if not wanted:
+        return
+    collapsed = 0
+    for i in range(n):
+        c, at = classes[start + i], i * stride
+        part = _ONE / share[i]
+        d = target[i] * part - _ONE
+        collapsed += d == _ZERO
+        factor = spread(part * scale)
+        for j in range(0, columns, LANES):
+            store(output, at + j, load(output, at + j) * factor)
+        output[i, c] = d * scale
+    sums[2] += collapsed
+
+
+@compiled
+def _forward(work: Any, width: int, n: int) -> None:
+    """Hidden layers after the first."""
+    hidden = work.hidden
+    stride, columns = hidden.shape[2], _whole(width)
+    for layer in range(1, hidden.shape[0]):
+        x = hidden[layer]
+        multiply(hidden[layer - 1], work.weights[layer - 1], x, n, width, width + 1)
+        for i in range(n):
+            for at in range(i * stride, i * stride + columns, LANES):
+                z = load(x, at)
+                store(x, at, gated(z, z))
+            x[i, width] = _ONE
+
+
+@compiled
+def _backward(work: Any, width: int, n: int) -> Any:
+    """Gradients of the hidden layers after the first, from that of the last one's activations.
+
+    Returns
+    -------
+    (rows, stride)
+        The gradient of the first layer's activations.
+    """
+    hidden, deltas = work.hidden, work.deltas
+    stride, columns = hidden.shape[2], _whole(width)
+    top = hidden.shape[0] - 1
+    for layer in range(top, 0, -1):
+        delta, below = deltas[layer % 2], deltas[(layer - 1) % 2]
+        x = hidden[layer]
+        for i in range(n):
+            for at in range(i * stride, i * stride + columns, LANES):
+                store(delta, at, gated(load(x, at), load(delta, at)))
+        add_outer(hidden[layer - 1], delta, work.gradients[layer - 1], width + 1, width, n)
+        multiply(delta, work.turned[layer - 1], below, n, width, width)
+    return deltas[0]
+
+
+@compiled
+def symbols_pass(
+    flat: Any,
+    gradient: Any,
+    work: Any,
+    n_symbols: int,
+    embedded: int,
+    width: int,
+    n_out: int,
+    pairs: Any,
+    classes: Any,
+    scale: Any,
+    wanted: bool,
+    sums: Any,
+) -> None:
+    """A classifier of pairs of symbols on all samples: its loss and, if wanted, its gradient.
+
+    Parameters
+    ----------
+    flat, gradient : (P,)
+        Parameters; the gradient is overwritten if `wanted`.
+    work : Work
+    n_symbols, embedded, width, n_out
+        Symbols of each operand, size of their embeddings (0: one-hot), of a hidden layer, classes.
+    pairs : (n_samples, 2) int32
+        Rows of the table: a, and ``n_symbols + b``.
+    classes : (n_samples,) int32
+    scale
+        What the gradient of a sample counts.
+    sums : (3,) float64
+        Added to, see :func:`_softmax`.
+    """
+    table = work.table
+    if embedded:
+        at = 0
+        for half in range(2):
+            at = _copy_in(flat, at, n_symbols, embedded, work.embedding[half])
+        for half in range(2):
+            first = work.first[half]
+            at = _copy_in(flat, at, embedded, width, first)
+            # In this order: the last block of a's rows reaches into those of b.
+            rows = table[half * n_symbols :]
+            multiply(work.embedding[half], first, rows, n_symbols, width, embedded)
+            if wanted:
+                _turn(first, embedded, width, work.first_turned[half])
+    else:
+        at = _copy_in(flat, 0, 2 * n_symbols, width, table)
+    for a in range(n_symbols):
+        for j in range(width):
+            table[a, j] += flat[at + j]
+    _take_upper(flat, at + width, width, n_out, work, wanted)
+    x, stride, columns = work.hidden[0], work.hidden.shape[2], _whole(width)
+    top = work.hidden.shape[0] - 1
+    grown = work.table_gradient
+    tile = work.target.size
+    for start in range(0, classes.size, tile):
+        n = min(tile, classes.size - start)
+        for i in range(n):
+            a, b = pairs[start + i, 0] * stride, pairs[start + i, 1] * stride
+            for j in range(0, columns, LANES):
+                z = load(table, a + j) + load(table, b + j)
+                store(x, i * stride + j, gated(z, z))
+            x[i, width] = _ONE
+        _forward(work, width, n)
+        multiply(work.hidden[top], work.last, work.output, n, n_out, width + 1)
+        _softmax(work, n_out, classes, start, n, scale, wanted, sums)
         if not wanted:
             continue
-        collapsed = 0
+        add_outer(work.hidden[top], work.output, work.last_gradient, width + 1, n_out, n)
+        multiply(work.output, work.last_turned, work.deltas[top % 2], n, width, n_out)
+        delta = _backward(work, width, n)
         for i in range(n):
-            share = _ONE / total[i]
-            d = target[i] * share - _ONE
-            collapsed += d == _ZERO
-            total[i] = share * scale
-            target[i] = d * scale
-        sums[run, 2] += collapsed
-        column_sums = gradients[run, at : at + n_classes]
-        for i in range(n):
-            logits[run, i, classes[run, i]] = _ZERO
-            _scale(logits[run, i], total[i], column_sums)
-        for i in range(n):
-            logits[run, i, classes[run, i]] = target[i]
-            column_sums[classes[run, i]] += target[i]
+            a, b = pairs[start + i, 0] * stride, pairs[start + i, 1] * stride
+            for j in range(0, columns, LANES):
+                d = gated(load(x, i * stride + j), load(delta, i * stride + j))
+                store(grown, a + j, load(grown, a + j) + d)
+                store(grown, b + j, load(grown, b + j) + d)
+    if not wanted:
+        return
+    at = 0
+    if embedded:
+        for half in range(2):
+            rows, back = grown[half * n_symbols :], work.embedding_gradient[half]
+            multiply(rows, work.first_turned[half], back, n_symbols, embedded, width)
+            at = _copy_out(back, n_symbols, embedded, gradient, at)
+        for half in range(2):
+            rows, back = grown[half * n_symbols :], work.first_gradient[half]
+            back[:] = _ZERO
+            add_outer(work.embedding[half], rows, back, embedded, width, n_symbols)
+            at = _copy_out(back, embedded, width, gradient, at)
+    else:
+        at = _copy_out(grown, 2 * n_symbols, width, gradient, at)
+    # Every sample has one a: the sum over the a's is the sum over the samples.
+    for j in range(width):
+        gradient[at + j] = _ZERO
+    for a in range(n_symbols):
+        for j in range(width):
+            gradient[at + j] += grown[a, j]
+    _give_upper(work, width, n_out, gradient, at + width)
 
 
-@_sums
-def scalar_relu(inputs: Any, flat: Any, at: int, n: int, out: Any) -> None:
-    """First layer of one number: ``out = max(x w + b, 0)``.
-
-    Parameters
-    ----------
-    inputs : (R, rows, 1)
-    flat : (R, P), the weights from `at`, then the biases
-    out : (R, rows, size), overwritten
-    """
-    size = out.shape[2]
-    for run in range(out.shape[0]):
-        weight, bias = flat[run, at : at + size], flat[run, at + size : at + 2 * size]
-        for i in range(n):
-            x, row = inputs[run, i, 0], out[run, i]
-            for j in range(size):
-                z = x * weight[j] + bias[j]
-                row[j] = _ZERO if z <= _ZERO else z
-
-
-@_sums
-def scalar_relu_backward(delta: Any, x: Any, inputs: Any, gradients: Any, at: int, n: int) -> None:
-    """As :func:`relu_backward` for :func:`scalar_relu`; the gradient of its weights too.
-
-    Parameters
-    ----------
-    delta : (R, rows, size), gradient of the ReLU's output
-    x : (R, rows, size), the ReLU's output
-    inputs : (R, rows, 1)
-    gradients : (R, P), those of the weights from `at`, then of the biases; added to
-    """
-    size = x.shape[2]
-    for run in range(x.shape[0]):
-        weight, bias = gradients[run, at : at + size], gradients[run, at + size : at + 2 * size]
-        for i in range(n):
-            number, back, out = inputs[run, i, 0], delta[run, i], x[run, i]
-            for j in range(size):
-                d = _ZERO if out[j] <= _ZERO else back[j]
-                weight[j] += number * d
-                bias[j] += d
-
-
-@_within
-def _dot(x: Any, y: Any) -> Any:
-    total = x[0] * _ZERO  # A zero of the array's type.
-    for j in range(x.size):
-        total += x[j] * y[j]
-    return total
-
-
-@_sums
-def squared_error(
-    x: Any,
+@compiled
+def numbers_pass(
     flat: Any,
-    at: int,
+    gradient: Any,
+    work: Any,
+    width: int,
+    inputs: Any,
     targets: Any,
-    n: int,
     scale: Any,
-    gradients: Any,
     wanted: bool,
-    delta: Any,
     sums: Any,
 ) -> None:
-    """An output layer of one number: sum of squared errors and, if wanted, all gradients.
+    """A network from one number to one number; as :func:`symbols_pass`.
 
     Parameters
     ----------
-    x : (R, rows, size), input of the layer
-    flat, gradients : (R, P)
-        The weights from `at`, then the bias; the gradient of the sum times `scale` is added to.
-    targets : (R, rows, 1)
-    delta : (R, rows, size), overwritten by the gradient of `x` if `wanted`
-    sums : (R, 3) float64, the first two added to
+    inputs, targets : (n_samples,)
+    sums : (3,) float64
+        The sum of squared errors is added to the first two.
     """
-    size = x.shape[2]
-    for run in range(x.shape[0]):
-        weight, gradient = flat[run, at : at + size], gradients[run, at : at + size]
-        squares = 0.0
+    _take_upper(flat, _copy_in(flat, 0, 2, width, work.table), width, 1, work, wanted)
+    x, stride, columns = work.hidden[0], work.hidden.shape[2], _whole(width)
+    table, weight = work.table, work.last_turned
+    top = work.hidden.shape[0] - 1
+    grown, column = work.table_gradient, work.column_gradient
+    column[:] = _ZERO
+    squares = 0.0
+    tile = work.target.size
+    for start in range(0, targets.size, tile):
+        n = min(tile, targets.size - start)
         for i in range(n):
-            row, back = x[run, i], delta[run, i]
-            error = _dot(row, weight) + flat[run, at + size] - targets[run, i, 0]
+            number = spread(inputs[start + i])
+            for j in range(0, columns, LANES):
+                z = fma(number, load(table, j), load(table, stride + j))
+                store(x, i * stride + j, gated(z, z))
+            x[i, width] = _ONE
+        _forward(work, width, n)
+        last, delta = work.hidden[top], work.deltas[top % 2]
+        for i in range(n):
+            at = i * stride
+            products = load(last, at) * load(weight, 0)
+            for j in range(LANES, _whole(width + 1), LANES):
+                products = fma(load(last, at + j), load(weight, j), products)
+            error = total(products) - targets[start + i]
             squares += error * error
             if wanted:
                 d = scale * (error + error)
-                gradients[run, at + size] += d
-                for j in range(size):
-                    gradient[j] += d * row[j]
-                    back[j] = d * weight[j]
-        sums[run, 0] += squares
-        sums[run, 1] += squares
+                factor = spread(d)
+                for j in range(0, _whole(width + 1), LANES):
+                    store(column, j, fma(factor, load(last, at + j), load(column, j)))
+                    store(delta, at + j, factor * load(weight, j))
+        if not wanted:
+            continue
+        delta = _backward(work, width, n)
+        for i in range(n):
+            number = spread(inputs[start + i])
+            for j in range(0, columns, LANES):
+                at = i * stride + j
+                d = gated(load(x, at), load(delta, at))
+                store(grown, j, fma(number, d, load(grown, j)))
+                store(grown, stride + j, load(grown, stride + j) + d)
+    sums[0] += squares
+    sums[1] += squares
+    if wanted:
+        for j in range(width + 1):
+            work.last_gradient[j, 0] = column[j]
+        _give_upper(work, width, 1, gradient, _copy_out(grown, 2, width, gradient, 0))
 
 
-@_sums
+@compiled
 def norms(flat: Any, segments: Any, out: Any) -> None:
-    """Euclidean norm of each layer of each run.
+    """Euclidean norm of each layer.
 
     Parameters
     ----------
-    flat : (R, P)
+    flat : (P,)
     segments : (n_layers, 2) int64, first and last-plus-one index of each layer
-    out : (R, n_layers), overwritten
+    out : (n_layers,), overwritten
     """
-    for run in range(flat.shape[0]):
-        for layer in range(segments.shape[0]):
-            part = flat[run, segments[layer, 0] : segments[layer, 1]]
-            squares = 0.0
-            for j in range(part.size):
-                squares += np.float64(part[j]) * np.float64(part[j])
-            out[run, layer] = math.sqrt(squares)
+    for layer in range(segments.shape[0]):
+        start, stop = segments[layer, 0], segments[layer, 1]
+        whole = start + (stop - start) // LANES * LANES
+        parts = spread(0.0)
+        for j in range(start, whole, LANES):
+            values = doubled(load(flat, j))
+            parts = fma(values, values, parts)
+        squares = total(parts)
+        for j in range(whole, stop):
+            squares += np.float64(flat[j]) * np.float64(flat[j])
+        out[layer] = math.sqrt(squares)
 
 
-@_exact
+@compiled
 def adamw(
     parameters: Any,
-    gradients: Any,
+    gradient: Any,
     mean: Any,
     square: Any,
     shrink: Any,
     rate: Any,
     constants: Any,
-    n: int,
 ) -> None:
     """One update of :class:`torch.optim.AdamW`, in its order of operations.
 
     Parameters
     ----------
-    parameters, gradients, mean, square : (R, P), all but the gradients updated in place
-    shrink, rate : (R,), 1 - learning rate * weight decay, and learning rate / (1 - beta1^t)
+    parameters, gradient, mean, square : (P,), all but the gradient updated in place
+    shrink, rate
+        1 - learning rate * weight decay, and learning rate / (1 - beta1^t).
     constants : (5,), 1 - beta1, beta2, 1 - beta2, sqrt(1 - beta2^t), epsilon
-    n : int
-        Columns that count.
     """
     lerp, beta2, share = constants[0], constants[1], constants[2]
     correction, epsilon = constants[3], constants[4]
-    for run in range(parameters.shape[0]):
-        p, g, m, v = parameters[run], gradients[run], mean[run], square[run]
-        for j in range(n):
-            m[j] = m[j] + lerp * (g[j] - m[j])
-            v[j] = v[j] * beta2 + share * g[j] * g[j]
-            denominator = np.sqrt(v[j]) / correction + epsilon
-            p[j] = p[j] * shrink[run] - rate[run] * m[j] / denominator
+    p, g, m, v = parameters, gradient, mean, square
+    for j in range(p.size):
+        m[j] = m[j] + lerp * (g[j] - m[j])
+        v[j] = v[j] * beta2 + share * g[j] * g[j]
+        denominator = np.sqrt(v[j]) / correction + epsilon
+        p[j] = p[j] * shrink - rate * m[j] / denominator
+
