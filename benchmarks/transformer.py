@@ -1,6 +1,6 @@
 """Time per step of the standard one-block transformer, beside a plain PyTorch loop.
 
-Run: ``python -m benchmarks.transformer`` (one thread, process time, interleaved, minimum of rounds).
+Run: ``python -m benchmarks.transformer`` (one thread, process time, interleaved, minima).
 The plain loop is what the field writes: all positions, autograd, ``torch.optim.AdamW``, the same
 columns logged at every step, the test set every 10 steps.
 """

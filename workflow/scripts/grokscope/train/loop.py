@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import grokscope
 from grokscope.data.trace import TraceInfo
+from grokscope.runs.recipes import by_hand
 from grokscope.runs.spec import RunSpec
 from grokscope.train.checkpoint import Checkpoint, Snapshot
 from grokscope.train.dataset import Dataset, make_dataset
@@ -50,12 +51,13 @@ class Result:
     columns: dict[str, NDArray[np.generic]]
 
 
-def versions(device: str) -> dict[str, str]:
+def versions(spec: RunSpec, device: str) -> dict[str, str]:
     """Versions that a training on a kind of device depends on."""
+    names = libraries(device) if by_hand(spec) else ("numpy", "torch")
     return {
         "grokscope": grokscope.__version__,
         "python": platform.python_version(),
-        **{name: version(name) for name in libraries(device)},
+        **{name: version(name) for name in names},
     }
 
 
@@ -179,7 +181,7 @@ class _Run:
             processor=processor_kind(device),
             threads=1,
             seconds=self.seconds_before + seconds,
-            versions=versions(device),
+            versions=versions(self.spec, device),
             resumed_at=self.resumed_at,
             parts=self.parts,
         )

@@ -33,6 +33,7 @@ from grokscope.core.provenance import code_hashes
 from grokscope.data.parts import parts_of
 from grokscope.data.trace import SCHEMA_VERSION, trace_schema
 from grokscope.data.trace_reader import TraceError, check_trace
+from grokscope.runs.recipes import by_hand
 from grokscope.runs.spec import RunSpec
 from grokscope.train.processors import libraries, processor_kind
 
@@ -127,6 +128,8 @@ def training_key(spec: RunSpec, device: str) -> str:
         "device": device,
         "processor": processor_kind(device),
     }
+    if not by_hand(spec):
+        parts["torch"] = version("torch")
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

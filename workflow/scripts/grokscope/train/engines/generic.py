@@ -153,14 +153,15 @@ class Training:
     def ranks(self) -> list[float]:
         """Ranks of all matrices, then the entropies of attention on the training set."""
         tolerance = self.spec.rank_tolerance
-        found = [weight_ranks(m.unsqueeze(0), tolerance)[:, 0] for m in self._matrices]
+        found: list[float] = []
+        for matrix in self._matrices:
+            found += weight_ranks(matrix.unsqueeze(0).cpu().numpy(), tolerance)[:, 0].tolist()
         attention = self._network.attention
         if attention is not None:
             tiles = self._whole["train"]
             sums = torch.stack([attention(inputs) * len(inputs) for inputs, _ in tiles]).sum(0)
-            found.append(sums / len(self._data["train"][0]))
-        values: list[float] = torch.cat(found).tolist() if found else []
-        return values
+            found += (sums / len(self._data["train"][0])).tolist()
+        return found
 
     def step(self, *, tested: bool, ranked: bool, update: bool) -> NDArray[np.float32]:
         """Measure the state, then make an update; the logged row."""
@@ -221,8 +222,6 @@ class GenericEngine:
         ``cpu``, ``cuda`` or ``cuda-tf32``.
     """
 
-    # The loop is in inference mode, in which there is no differentiation.
-    @torch.inference_mode(False)
     def __init__(
         self,
         specs: Sequence[RunSpec],
@@ -242,8 +241,6 @@ class GenericEngine:
         self.n_parameters = len(self.runs[0].flat)
         self._log: list[list[NDArray[np.float32]]] = []
 
-    @torch.inference_mode(False)
-    @torch.enable_grad()
     def step(self, row: int, *, tested: bool, ranked: bool, update: bool) -> None:
         del self._log[row:]
         self._log.append(
@@ -258,7 +255,6 @@ class GenericEngine:
         stacked = {name: np.stack([state[name] for state in states]) for name in states[0]}
         return stacked | {"updates": np.array(self.runs[0].updates)}
 
-    @torch.inference_mode(False)
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         for place, run in enumerate(self.runs):
             own = {name: values[place] for name, values in state.items() if name != "updates"}
