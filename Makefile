@@ -1,5 +1,6 @@
 # make all: train and judge the default configuration. make test: all tests. make lint: all checks.
-# Each makes the environment first. CORES, ARGS and TARGET pass through to Snakemake, as in
+# make docs: the documentation, build/site/index.html. Each makes the environment first.
+# CORES, ARGS and TARGET pass through to Snakemake, as in
 #   make all CORES=8 ARGS="--configfile config/smoke.yaml" TARGET=phase_diagram
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ READY := $(VENV)/.ready
 # Jobs run the first python on the path.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all test test-fast test-slurm test-tools bench bench-gpu environment lint clean test-faults
+.PHONY: all test test-fast test-slurm test-tools test-faults docs docs-links bench bench-gpu environment lint clean
 
 # The target comes before the options: some of them swallow the words that follow.
 all: $(READY)
@@ -40,6 +41,16 @@ test-fast: $(READY)
 # Starts its own SLURM on this machine; needs root and Debian's packages (docs/cluster.md).
 test-slurm: $(READY)
 	$(BIN)/python -m pytest tests/slurm
+
+# The documentation, for any static host or to be opened from the disk; a warning is an error.
+SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees
+
+docs: $(READY)
+	$(SPHINX) -b html docs build/site
+
+# Asks every other site that a page links to; needs a network.
+docs-links: $(READY)
+	$(SPHINX) -b linkcheck docs build/links
 
 # Logs of training tools, each written by the tool itself: in an environment of its own, which has
 # the newest of each beside what is pinned (half a gigabyte).

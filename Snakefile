@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -41,14 +42,6 @@ from grokscope.runs.reading import read_argument, read_config
 from grokscope.workflow.targets import command_line_targets
 from grokscope.workflow.progress import show_failures, show_time_left
 
-
-def importer(study):
-    """Runs in the logs of a study; what reads logs is imported only where there are some."""
-    from grokscope.data.logs.index import indexed
-
-    return indexed(study)
-
-
 # Relative to the working directory, which --directory may place elsewhere: as long as it is the
 # checkout, the inputs of rules have the same names wherever that is.
 TEXTS = os.path.relpath(CHECKOUT / "workflow/report")
@@ -73,7 +66,10 @@ try:
     # Snakemake leaves nested parts of a --config value as text.
     for argument in workflow.config_settings.config_args or []:
         update_config(config, read_argument(argument))
-    plan = Plan(config, importer)
+    # What reads logs is imported only where there are some.
+    plan = Plan(
+        config, lambda study: import_module("grokscope.data.logs.index").indexed(study)
+    )
     write_stamps("results/code")
 except (UserError, OSError) as error:
     raise WorkflowError(str(error)) from None
@@ -105,6 +101,7 @@ rule all:
         ),
         "results/report.html",
         "results/report.md",
+        "results/explorer.html",
         "results/validation.json",
         "results/validated.txt",
 

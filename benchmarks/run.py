@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import time
 
-from benchmarks import analysis_time, memory, processors, step_time, whole_target, workflow_cost
+from benchmarks import (
+    analysis_time,
+    memory,
+    monitor,
+    processors,
+    step_time,
+    whole_target,
+    workflow_cost,
+)
 from benchmarks.common import arguments, options_of, save, show
 
 BENCHMARKS = {
@@ -15,6 +23,7 @@ BENCHMARKS = {
     "memory": memory,
     "analysis_time": analysis_time,
     "processors": processors,
+    "monitor": monitor,
 }
 # Only the step time is measured on the accelerator.
 CUDA = ("step_time",)

@@ -1,4 +1,9 @@
-"""The result tables of all studies, the report, and the check of all results."""
+"""The result tables of all studies, the report, the explorer, and the check of all results."""
+
+# Tables that the explorer shows.
+EXPLORED = [table for table in STUDY_TABLES if table not in ("curves", "multiverse")]
+EXPLORER = os.path.relpath(CHECKOUT / "workflow/scripts/grokscope/report/explorer")
+explorer_modules = sorted(path.name for path in Path(EXPLORER, "js").glob("*.js"))
 
 
 rule collect_tables:
@@ -29,7 +34,7 @@ rule write_report:
         **{
             table: f"results/tables/{table}.parquet"
             for table in STUDY_TABLES
-            if table != "curves"
+            if table not in ("curves", "calibration")
         },
         summaries=[summary(study) for study in plan.studies],
         figures=[plan.figures(study, ["png"]) for study in plan.studies],
@@ -56,6 +61,33 @@ rule write_report:
         studies=plan.studies_json(),
     script:
         "../workflow/scripts/write_report.py"
+
+
+rule write_explorer:
+    input:
+        **{table: f"results/tables/{table}.parquet" for table in EXPLORED},
+        traces=plan.traces(plan.keys()),
+        published=local(f"{TEXTS}/claims.yaml"),
+        template=local(f"{EXPLORER}/explorer.html.j2"),
+        style=local(f"{EXPLORER}/explorer.css"),
+        modules=[local(f"{EXPLORER}/js/{name}") for name in explorer_modules],
+        code=local("results/code/write_explorer.json"),
+    output:
+        html="results/explorer.html",
+    log:
+        "results/logs/explorer.log",
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        # Some ten kilobytes a run, and one trace.
+        mem_mb=scaled_by_attempt(2000),
+        runtime=scaled_by_attempt(30),
+    params:
+        specs=plan.specs_json(plan.keys()),
+        settings=plan.settings(),
+        studies=plan.studies_json(),
+    script:
+        "../workflow/scripts/write_explorer.py"
 
 
 rule validate_results:

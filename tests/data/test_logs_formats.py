@@ -263,3 +263,17 @@ def test_only_what_changed_is_read_again(tmp_path, monkeypatch):
     assert [log.path for log in read] == [str(tmp_path / "s1.csv")]
     assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
     assert after[1].last_step == 1100
+
+
+def test_logs_as_traces_from_python(tmp_path):
+    from grokscope import import_logs, score_detectors
+
+    for seed in range(2):
+        curves().to_csv(tmp_path / f"s{seed}.csv", index=False)
+    traces = import_logs(f"{tmp_path}/s*.csv", run={"path": "s{seed}.csv"})
+    assert [trace.key.seed for trace in traces] == [0, 1]
+    check(traces[0])
+    scores = score_detectors(traces[0])
+    assert len(scores) == 1001
+    assert ("train_loss", "combined") in scores
+    assert not any(name == "gai" for name, _ in scores)

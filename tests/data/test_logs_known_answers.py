@@ -49,12 +49,17 @@ def published(folder: Path) -> None:
             (folder / "norm-cap" / name / f"{run}.jsonl").write_text(text)
 
 
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A working directory that has the examples, as a checkout does."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["norm_cap", "norm_cap_jsonl"])
-def test_onsets_of_public_logs(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_onsets_of_public_logs(name, tmp_path):
     if name == "norm_cap_jsonl":
         published(tmp_path)
-        monkeypatch.chdir(tmp_path)
     config = configuration(name)
     for study, expected in NORM_CAP.items():
         traces = import_all(config.studies[study], tmp_path)
@@ -69,18 +74,15 @@ def test_onsets_of_public_logs(name, tmp_path, monkeypatch):
         assert counted == expected, study
 
 
-def test_both_examples_of_norm_cap_name_the_same_runs(tmp_path, monkeypatch):
+def test_both_examples_of_norm_cap_name_the_same_runs(tmp_path):
     published(tmp_path)
-    monkeypatch.chdir(tmp_path)
     of_jsonl = configuration("norm_cap_jsonl").studies["s5_normctl"]
     keys = {trace.key for trace in import_all(of_jsonl, tmp_path)}
-    monkeypatch.chdir(ROOT)
     of_copy = configuration("norm_cap").studies["s5_normctl"]
-    assert {trace.key for trace in import_all(of_copy, tmp_path / "copy")} == keys
+    assert {trace.key for trace in import_all(of_copy, tmp_path)} == keys
 
 
-def test_phases_of_grids_without_curves(tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_phases_of_grids_without_curves(tmp_path):
     config = configuration("grokking_squared")
     for study, expected in PHASE_GRIDS.items():
         traces = import_all(config.studies[study], tmp_path)

@@ -571,6 +571,7 @@ def test_a_study_without_runs_has_empty_tables():
         "evaluation": 0,
         "chance": 0,
         "curves": 0,
+        "calibration": 0,
     }
 
 

@@ -233,8 +233,10 @@ def test_orphans_are_stopped_and_other_jobs_are_not(tmp_path):
         shell.stdout.close()
     try:
         deadline = time.time() + 30
+        # A process that is just being replaced by its program has no command line for a moment.
         while time.time() < deadline and not all(
-            psutil.Process(pid).cmdline()[-1].endswith("train_run.py") for pid in pids.values()
+            "".join(psutil.Process(pid).cmdline()).endswith("train_run.py")
+            for pid in pids.values()
         ):
             time.sleep(0.05)
         assert stop_orphans(tmp_path / "mine/.snakemake") == [pids["mine"]]

@@ -148,7 +148,8 @@ def test_the_script_writes_the_same_bytes_again(tmp_path: Path) -> None:
     curves, chance = tables((2,))
     write_table(curves, tmp_path / "curves.parquet", "curves")
     write_table(chance, tmp_path / "chance.parquet", "chance")
-    files = {name: tmp_path / f"{name}.parquet" for name in ("curves", "chance")}
+    write_table(empty("runs"), tmp_path / "runs.parquet", "runs")
+    files = {name: tmp_path / f"{name}.parquet" for name in ("curves", "chance", "runs")}
     written = []
     for _ in range(2):
         output = SimpleNamespace(png=tmp_path / "f.png", svg=tmp_path / "f.svg")

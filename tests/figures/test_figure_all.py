@@ -115,6 +115,7 @@ def test_script_writes_both_files_and_the_same_bytes_again(name, claims, tmp_pat
         "rank": conform(
             pd.DataFrame(rank_rows(traces[0]) + rank_rows(traces[1], "matched")), "rank"
         ),
+        "runs": empty("runs"),
     }
     inputs = {}
     for table, frame in tables.items():

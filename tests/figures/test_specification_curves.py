@@ -210,10 +210,13 @@ def test_texts_of_the_full_figure_do_not_overlap():
 def test_script_writes_both_files(claims, tmp_path):
     rows = [row("GAI3", {"window": w}, w / 100, False, w == 20) for w in (10, 20)]
     write_table(table_of(rows), tmp_path / "multiverse.parquet", "multiverse")
+    write_table(empty("runs"), tmp_path / "runs.parquet", "runs")
     outputs = {kind: str(tmp_path / f"curves.{kind}") for kind in ("png", "svg")}
     stub = SimpleNamespace(
         input=SimpleNamespace(
-            multiverse=str(tmp_path / "multiverse.parquet"), published=str(CLAIMS_FILE)
+            multiverse=str(tmp_path / "multiverse.parquet"),
+            runs=str(tmp_path / "runs.parquet"),
+            published=str(CLAIMS_FILE),
         ),
         output=SimpleNamespace(**outputs),
         params=SimpleNamespace(claims=claims),

@@ -1,5 +1,7 @@
 """Initial parameters against those that torch makes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -38,7 +40,7 @@ def test_layers_of_linear_networks_are_those_of_torch_to_the_last_bit(seed):
     ):
         spec = make_spec(task=task, width=sizes[1], depth=3, init_seed=seed, train_fraction=0.5)
         torch.manual_seed(seed)
-        linears = [torch.nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+        linears = [torch.nn.Linear(a, b) for a, b in pairwise(sizes)]
         parts = [part for linear in linears for part in (linear.weight.T, linear.bias)]
         expected = torch.cat([part.detach().reshape(-1) for part in parts])
         found = initial_parameters(spec, Shape.of(spec, make_dataset(spec)))
@@ -47,9 +49,7 @@ def test_layers_of_linear_networks_are_those_of_torch_to_the_last_bit(seed):
 
 
 def test_embeddings_are_the_published_ones():
-    spec = make_spec(
-        encoding="embedding", init_seed=42, p=97, embedding_dim=16, width=32, depth=2
-    )
+    spec = make_spec(encoding="embedding", init_seed=42, p=97, embedding_dim=16, width=32, depth=2)
     torch.manual_seed(42)
     a, b = torch.nn.Embedding(97, 16), torch.nn.Embedding(97, 16)
     first, second = torch.nn.Linear(32, 32), torch.nn.Linear(32, 97)

@@ -141,6 +141,7 @@ BAD_NETWORKS = {
     "shape": (", task.n_outputs)", ", 3)", r"returned \(2, 3\) for inputs .*\(2, 7\) is needed"),
     "none": ("return self.read", "return None and self.read", r"returned NoneType for inputs"),
     "empty": ("return Net(task)", "return nn.Flatten()", r"without parameters; nothing to train"),
+    "infinite": ("return self.read(", "return 1e39 * self.read(", r"infinite values or NaN"),
     "unused": (
         "self.drop =",
         "self.left = nn.Linear(2, 2); self.drop =",

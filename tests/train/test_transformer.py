@@ -130,7 +130,7 @@ def test_its_parts_are_those_that_its_specification_names(kind):
 
 
 def test_initial_weights_have_the_stated_scale():
-    spec = spec_of(width=128, p=113, mlp_ratio=4.0, heads=4, initial_scale=2.0)
+    spec = spec_of(width=128, p=113, mlp_ratio=4.0, heads=4, init_scale=2.0)
     network = make_network(spec, make_dataset(spec))
     p = {name: value.detach() for name, value in network.module.named_parameters()}
     for name in (

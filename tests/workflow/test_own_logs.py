@@ -6,7 +6,6 @@ import re
 import shutil
 from collections import Counter
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -59,7 +58,7 @@ def done(tmp_path_factory):
     """A checkout in which logs were imported and everything made of them."""
     folder = tmp_path_factory.mktemp("own_logs")
     copy_checkout(folder)
-    (folder / "logs.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "logs.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
     for name in ("full", "sparse"):
         (folder / "logs" / name).mkdir(parents=True)
     for task in ("one", "two"):
@@ -149,12 +148,5 @@ def test_a_log_that_went_wrong_is_one_error_and_loses_nothing(again):
     assert "logs/full/one_s0.csv: steps go backwards, from 2,000 to 0" in said
     assert "Traceback" not in said
     assert (again / "results/report.html").exists()
-    assert np.array_equal(read_runs(done_of(again), study="sparse")["seed"].unique(), [0, 1])
-
-
-def done_of(folder):
-    """The folder with its logs as they were."""
-    log = folder / "logs/full/one_s0.csv"
-    frame = pd.read_csv(log)
-    frame[: len(frame) // 2].to_csv(log, index=False)
-    return folder
+    # What was made of it before is there, and read without the log.
+    assert read_runs(again, study="warning")["seed"].unique().tolist() == [0, 1]

@@ -33,6 +33,24 @@ def snakemake(folder: Path, *arguments: str, config=OF_TINY, targets=("all",)) -
     return finished
 
 
+def planned(folder: Path, *arguments: str, config=OF_TINY, targets=("all",)) -> Counter:
+    """What the workflow would compute: number of jobs by rule, without running them.
+
+    What is run is what is planned: that jobs then end well is not of these tests, and each takes
+    seconds to start.
+    """
+    result = run_tool(["snakemake", *targets, "--dry-run", *arguments, *config], folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    said = result.stdout + result.stderr
+    table = re.findall(r"^ (\w[\w ]*?) +(\d+) *$", said, re.M)
+    jobs = Counter({name.replace(" ", "_"): int(number) for name, number in table})
+    # A table that is not found is no plan of nothing.
+    assert ("total" in jobs) != ("Nothing to be done" in said), said
+    assert jobs.pop("total", 0) == jobs.total()
+    jobs.pop("all", None)
+    return jobs
+
+
 @pytest.fixture
 def again(finished, tmp_path):
     """A copy of it, file times included."""
@@ -77,26 +95,30 @@ def test_a_new_seed_trains_one_run(again):
     config = again / "config/new.yaml"
     text = TINY.read_text()
     config.write_text(text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
-    jobs = snakemake(again, config=("--configfile", str(config)))
+    jobs = planned(again, config=("--configfile", str(config)))
     assert jobs["train_run"] == 1
     assert jobs["measure_panel"] == 1
+    assert jobs["plot_alarm_leads"] == 1
     assert jobs["plot_phase_diagram"] == 0
 
 
 def test_a_threshold_detects_again_and_trains_nothing(again):
-    jobs = snakemake(again, "--config", "analysis={alarms: {threshold: 2.5}}")
+    changed = ("--config", "analysis={alarms: {threshold: 2.5}}")
+    jobs = planned(again, *changed)
     assert jobs["measure_panel"] == 3
     assert jobs["plot_gai_trace"] == 1
     assert jobs["plot_specification_curves"] == 1
     assert jobs["train_run"] == 0
-    changed = pd.read_parquet(again / "results/tables/alarms.parquet")
-    assert changed["score"].min() < 3.5
+    table = "results/studies/gai/alarms.parquet"
+    assert snakemake(again, *changed, targets=[table]) == {"measure_panel": 1, "collect_study": 1}
+    assert pd.read_parquet(again / table)["score"].min() < 3.5
+    assert planned(again, *changed, targets=[table]) == {}
 
 
 def test_an_edited_detector_detects_again_and_trains_nothing(again):
     with (again / "workflow/scripts/grokscope/measure/alarms.py").open("a") as module:
         module.write("\n_EDITED = True\n")
-    jobs = snakemake(again)
+    jobs = planned(again)
     assert jobs["measure_panel"] == 3
     assert jobs["train_run"] == 0
 
@@ -104,14 +126,14 @@ def test_an_edited_detector_detects_again_and_trains_nothing(again):
 def test_an_edited_predictor_scores_again_and_trains_nothing(again):
     with (again / "workflow/scripts/grokscope/measure/detectors/registry.py").open("a") as module:
         module.write("\n_EDITED = True\n")
-    jobs = snakemake(again)
+    jobs = planned(again)
     assert jobs["measure_panel"] == 3
     assert jobs["evaluate_alarms"] == 3
     assert jobs["train_run"] == 0
 
 
 def test_a_choice_of_the_multiverse_measures_no_panel_again(again):
-    jobs = snakemake(again, "--config", "analysis={multiverse: {windows: [20]}}")
+    jobs = planned(again, "--config", "analysis={multiverse: {windows: [20]}}")
     assert jobs["vary_analysis"] == 1
     assert jobs["judge_study"] == 1
     for rule in ("train_run", "measure_panel", "evaluate_alarms", "plot_lags"):
@@ -121,7 +143,7 @@ def test_a_choice_of_the_multiverse_measures_no_panel_again(again):
 def test_an_edited_rule_of_claims_judges_again_and_measures_nothing(again):
     with (again / "workflow/scripts/grokscope/claims/rules.py").open("a") as module:
         module.write("\n_EDITED = True\n")
-    jobs = snakemake(again)
+    jobs = planned(again)
     assert jobs["judge_study"] == 3
     for rule in ("train_run", "measure_panel", "vary_analysis", "evaluate_alarms", "plot_lags"):
         assert jobs[rule] == 0
@@ -164,15 +186,19 @@ def test_a_deleted_trace_is_trained_again(again):
     trace = sorted(again.glob("results/traces/gai/**/*.parquet"))[0]
     before = read_trace(trace).frame
     trace.unlink()
-    jobs = snakemake(again)
-    assert jobs["train_run"] == 1
+    jobs = planned(again)
+    assert jobs["train_run"] == 1 and jobs["write_report"] == 1
+    assert snakemake(again, targets=[str(trace.relative_to(again))]) == {"train_run": 1}
     pd.testing.assert_frame_equal(read_trace(trace).frame, before)
 
 
 def test_an_edited_figure_script_redraws_that_figure_and_the_report(again):
     with (again / "workflow/scripts/plot_lags.py").open("a") as script:
         script.write("\n_EDITED = True\n")
+    assert planned(again) == {"plot_lags": 1} | REPORT
+    # And so it is: nothing is left to do.
     assert snakemake(again) == {"plot_lags": 1} | REPORT
+    assert planned(again) == {}
 
 
 def test_a_fresh_clone_with_results_computes_nothing(finished, checkout):

@@ -11,7 +11,7 @@ from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
-    """Evaluate every detector, write one table each of scores, chance and curves."""
+    """Evaluate every detector, write its tables."""
     tables = evaluation_tables(
         partial(read_scores, snakemake.input.scores),
         read_table(snakemake.input.alarms, "alarms"),

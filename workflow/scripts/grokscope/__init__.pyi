@@ -1,11 +1,13 @@
 from grokscope.api import (
     Analysis,
+    GradientMonitor,
     RunSpec,
     Trace,
     default_analysis,
     evaluate_alarms,
     find_alarms,
     find_onset,
+    import_logs,
     read_runs,
     read_trace,
     run_spec,
@@ -15,12 +17,14 @@ from grokscope.api import (
 
 __all__ = [
     "Analysis",
+    "GradientMonitor",
     "RunSpec",
     "Trace",
     "default_analysis",
     "evaluate_alarms",
     "find_alarms",
     "find_onset",
+    "import_logs",
     "read_runs",
     "read_trace",
     "run_spec",

@@ -44,7 +44,7 @@ from grokscope.claims.measures import (
 )
 from grokscope.claims.registry import NotTestable, Scale, Values
 from grokscope.claims.rules import MAJORITY, Region, fewest
-from grokscope.claims.wording import can_beat, sentence
+from grokscope.claims.wording import sentence
 from grokscope.core.formatting import number, p_text, signed, span, steps
 from grokscope.data.parts import RANK_MEASURES
 from grokscope.evaluate.intervals import Interval
@@ -77,7 +77,7 @@ def _chance(evidence: Evidence, sample: Sample, score: str) -> tuple[str, float 
     }
     if not found:
         return "", None
-    p = {model: of.p for model, of in found.items() if can_beat(of.p_best, evidence.alpha)}
+    p = {model: of.p for model, of in found.items() if testable(of, evidence.analysis.evaluation)}
     text = f" It {sentence(p, evidence.alpha)}."
     if NULL not in found:
         return text, None

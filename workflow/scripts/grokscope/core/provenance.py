@@ -90,7 +90,9 @@ def _data_digest(path: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
+def code_hashes(
+    script: str, scripts: Path = SCRIPTS, without: frozenset[str] = frozenset()
+) -> dict[str, str]:
     """Hashes of a script, of all Grokscope modules that it imports, and of the data they read.
 
     Parameters
@@ -99,6 +101,8 @@ def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
         Name without suffix, such as ``train_runs``.
     scripts
         Folder of the scripts, which also holds the package.
+    without
+        Modules that are left out, with what they alone import.
 
     Raises
     ------
@@ -108,7 +112,7 @@ def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
     found: dict[str, str] = {}
     start = scripts / f"{script}.py"
     found[script], waiting = _digest(start, scripts)
-    todo = set(waiting)
+    todo = set(waiting - without)
     while todo:
         module = todo.pop()
         path = _module_file(module, scripts)
@@ -116,7 +120,7 @@ def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
         found[module], imported = _digest(path, scripts)
         for name in _DATA.get(module, ()):
             found[Path(name).name] = _data_digest((scripts / name).resolve())
-        todo |= set(imported) - set(found)
+        todo |= imported - without - set(found)
     return dict(sorted(found.items()))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from grokscope.runs.spec import NETWORK
+from grokscope.runs.names import NETWORK
 
 # The order in which parameters are taken as axes.
 ORDER = (
@@ -20,7 +20,6 @@ ORDER = (
     "p",
     "betas",
     *NETWORK,
-    "init_scale",
     "second_learning_rate",
     "condition",
     "samples",

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from grokscope.core.errors import BadFileError
 from grokscope.core.files import replacing
 from grokscope.core.schemas import read_schema
-from grokscope.runs.spec import KEY_COLUMNS, SETTINGS, key_columns
+from grokscope.runs.names import SETTINGS
+from grokscope.runs.spec import KEY_COLUMNS, key_columns
 
 _TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 _PLACEHOLDERS = {"<l>": r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*", "<x>": r"0?\.\d+|1\.0"}
@@ -69,12 +70,12 @@ def _required(table: str) -> list[str]:
 
 
 @cache
-def _declared(table: str, column: str) -> Mapping[str, Any] | None:
+def declared(table: str, column: str) -> Mapping[str, Any] | None:
     """Declaration of a column, whose declared name may have a placeholder; None if unknown."""
-    declared = columns_of(table)
-    if column in declared:
-        return declared[column]
-    for name, entry in declared.items():
+    names = columns_of(table)
+    if column in names:
+        return names[column]
+    for name, entry in names.items():
         pattern = re.escape(name)
         for placeholder, expression in _PLACEHOLDERS.items():
             pattern = pattern.replace(re.escape(placeholder), f"(?:{expression})")
@@ -98,7 +99,7 @@ def conform(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     extra = [name for name in frame.columns if name not in names]
     result = {}
     for name in names + extra:
-        entry = _declared(table, name)
+        entry = declared(table, name)
         if entry is None:
             raise TableError(f"table {table}: unknown column {name!r}; add it to tables.yaml")
         try:

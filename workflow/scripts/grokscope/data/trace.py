@@ -94,6 +94,16 @@ class TraceInfo:
 class Trace:
     """One run: its specification, how it was made, and one row per step.
 
+    Attributes
+    ----------
+    spec
+        What was trained.
+    info
+        How: why it stopped, sizes, device, time and versions.
+    frame
+        One row per step, shape ``(steps + 1, n_columns)``; row t describes the state after t
+        updates. Null where a column was not measured.
+
     The frame of an imported run has a row for each step from 0 to the last, null where nothing
     was logged, so that a step is its row in all traces.
     """
@@ -104,6 +114,7 @@ class Trace:
 
     @property
     def key(self) -> RunKey:
+        """What tells the run from the others of its configuration."""
         return self.spec.key
 
     @property
@@ -124,6 +135,11 @@ class Trace:
         return list(self.parts.layers)
 
     @property
+    def last_matrix(self) -> str:
+        """Name of the matrix nearest the output, of those with ranks."""
+        return self.parts.matrices[-1]
+
+    @property
     def weight_layers(self) -> list[str]:
         """Layers with a weight norm; ``combined`` where a log has that of all weights alone."""
         if not isinstance(self.spec, ImportedSpec):
@@ -140,7 +156,13 @@ class Trace:
         return [name for name in names if columns.get(name) == 1]
 
     def evaluated(self) -> pd.DataFrame:
-        """Rows at which the test set was evaluated."""
+        """Take the rows at which the test set was evaluated.
+
+        Returns
+        -------
+        DataFrame
+            Shape ``(n_evaluations, n_columns)``.
+        """
         return self.frame[self.frame["test_loss"].notna()]
 
 

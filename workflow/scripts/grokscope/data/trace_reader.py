@@ -30,7 +30,8 @@ from grokscope.data.trace import (
     trace_schema,
 )
 from grokscope.runs.imported import MOST_STEPS, AnySpec, ImportedSpec, spec_from_values
-from grokscope.runs.spec import UNKNOWN, VARIABLE, RunSpec
+from grokscope.runs.names import VARIABLE
+from grokscope.runs.spec import UNKNOWN, RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -270,6 +271,11 @@ def read_trace(
         Required specification; None accepts any.
     columns
         Columns to load; None loads all.
+
+    Returns
+    -------
+    Trace
+        Its frame has one row per step.
 
     Raises
     ------

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from grokscope.core.errors import UserError
 from grokscope.core.formatting import count
-from grokscope.data.logs.index import indexed
+from grokscope.data.logs.index import known_runs
 from grokscope.data.parts import RANK_MEASURES, layer_order, parts_of
 from grokscope.data.tables import key_frame
 from grokscope.data.trace import trace_schema
@@ -65,7 +65,7 @@ def plan_of(
     # Where runs are kept does not matter here, and may be on another machine.
     return Plan(
         {**read_config(path), "store": None, "runs_per_job": None},
-        lambda study: indexed(study, folder),
+        lambda study: known_runs(study, folder),
     )
 
 

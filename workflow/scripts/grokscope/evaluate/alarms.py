@@ -21,7 +21,7 @@ from grokscope.evaluate.matching import AtRisk, Cohort, Window, alarms_of, ratio
 
 @dataclass(frozen=True)
 class AlarmScores:
-    """How some alarms did.
+    """How some alarms did, of :func:`grokscope.evaluate_alarms`.
 
     Attributes
     ----------
@@ -89,6 +89,7 @@ def evaluate_alarms(
     Returns
     -------
     AlarmScores
+        Counts, precision, recall and F1, each score beside the null models.
 
     Raises
     ------

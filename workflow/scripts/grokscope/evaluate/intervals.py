@@ -87,8 +87,8 @@ def share_intervals(
     r"""Intervals of many ratios of sums that lie within [0, 1], such as a precision.
 
     Exact (Clopper-Pearson) where each cluster has a single unit. Otherwise Clopper-Pearson's at
-    an effective number of units [1]_: that of independent ones whose share would vary as much
-    as this one does from cluster to cluster,
+    an effective number of units (Korn & Graubard 1998): that of independent ones whose share would
+    vary as much as this one does from cluster to cluster,
 
     .. math:: n^* = \max\left(k, \frac{\tilde p (1 - \tilde p)}{\widehat{\mathrm{var}}}
        \left(\frac{z_{\alpha/2}}{t_{\alpha/2,\,k - 1}}\right)^2\right)
@@ -122,8 +122,8 @@ def share_intervals(
 
     References
     ----------
-    .. [1] E. L. Korn & B. I. Graubard, Confidence intervals for proportions with small expected
-       number of positive counts estimated from survey data, Survey Methodology 24 (1998).
+    E. L. Korn & B. I. Graubard, Confidence intervals for proportions with small expected
+    number of positive counts estimated from survey data, Survey Methodology 24 (1998).
     """
     member = _members(clusters)
     top, bottom = member @ numerator, member @ denominator
@@ -182,8 +182,8 @@ def median_interval(clusters: Labels, values: npt.ArrayLike, *, confidence: floa
     """Interval of the median of rows: the values that may have half of the rows below them.
 
     A value is inside unless the interval of the share of rows up to it, or of those below it,
-    excludes one half [1]_ (:func:`share_intervals`). With one row a cluster these are the exact
-    order statistics.
+    excludes one half (Woodruff 1952; :func:`share_intervals`). With one row a cluster these are
+    the exact order statistics.
 
     Parameters
     ----------
@@ -198,8 +198,8 @@ def median_interval(clusters: Labels, values: npt.ArrayLike, *, confidence: floa
 
     References
     ----------
-    .. [1] R. S. Woodruff, Confidence intervals for medians and other position measures, Journal
-       of the American Statistical Association 47 (1952).
+    R. S. Woodruff, Confidence intervals for medians and other position measures, Journal
+    of the American Statistical Association 47 (1952).
     """
     rows, labels = np.asarray(values, np.float64), np.asarray(clusters)
     # Beyond all values no row lies below, or above: an end there bounds nothing.

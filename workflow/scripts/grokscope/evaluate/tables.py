@@ -3,7 +3,8 @@
 Input: the scores of the detectors (:mod:`grokscope.measure.detectors`) and the tables
 ``transitions`` and ``alarms`` of a study. Output: its tables ``evaluation`` (scores of the alarms
 at several levels, :mod:`grokscope.evaluate.thresholds`), ``chance`` (the same beside null models,
-:mod:`grokscope.evaluate.chance_table`) and ``curves`` (:mod:`grokscope.evaluate.curves`).
+:mod:`grokscope.evaluate.chance_table`), ``curves`` (:mod:`grokscope.evaluate.curves`) and
+``calibration`` (:mod:`grokscope.evaluate.calibration`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from grokscope.data.tables import empty, from_rows
+from grokscope.evaluate.calibration import calibration_table
 from grokscope.evaluate.chance_table import chance_rows, curve_rows, place_of
 from grokscope.evaluate.curves import Signal
 from grokscope.evaluate.intervals import share_intervals
@@ -23,6 +25,7 @@ from grokscope.evaluate.statistics import kaplan_meier_median
 from grokscope.evaluate.study import Scope, Study, known_events
 from grokscope.evaluate.thresholds import CONSTANT_TIME, Policy, Subject, policies, references
 from grokscope.measure.detectors.registry import COMBINED, DETECTORS, GAI, Detector
+from grokscope.runs.paths import EVALUATION_TABLES
 from grokscope.runs.settings import Analysis
 
 ScoresOf = Callable[[str], pd.DataFrame]
@@ -121,7 +124,7 @@ def evaluation_tables(
     analysis: Analysis,
     detectors: Mapping[str, Detector] = DETECTORS,
 ) -> dict[str, pd.DataFrame]:
-    """Tables ``evaluation``, ``chance`` and ``curves`` of a study.
+    """Tables ``evaluation``, ``chance``, ``curves`` and ``calibration`` of a study.
 
     Parameters
     ----------
@@ -149,7 +152,7 @@ def evaluation_tables(
     """
     # A study that the config leaves out, or of which no event is known.
     if not known_events(transitions).any():
-        return {name: empty(name) for name in ("evaluation", "chance", "curves")}
+        return {name: empty(name) for name in EVALUATION_TABLES}
     study = Study.from_transitions(transitions, analysis)
     stated = study.alarms(alarms)
     evaluation: list[dict[str, Any]] = []
@@ -183,11 +186,13 @@ def evaluation_tables(
     if constant is not None:
         subject = Subject(CONSTANT_TIME, COMBINED, False)
         draw(subject, None, constant, study.held_out, _tested(scopes, subject))
-    return {
+    made = {
         "evaluation": from_rows(evaluation, "evaluation"),
         "chance": from_rows(chance, "chance"),
         "curves": from_rows(curves, "curves"),
     }
+    calibration = calibration_table(made["evaluation"], made["chance"], analysis)
+    return made | {"calibration": calibration}
 
 
 def within(scopes: Sequence[Scope], rows: Integers) -> list[Scope]:

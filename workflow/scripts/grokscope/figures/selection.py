@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from grokscope.data.tables import read_table
-from grokscope.runs.spec import SETTINGS, UNKNOWN, RunKey, decimal_string, key_columns
+from grokscope.runs.names import SETTINGS
+from grokscope.runs.spec import UNKNOWN, RunKey, decimal_string, key_columns
 
 MAX_POINTS = 2000
 

@@ -21,10 +21,61 @@ Array = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
 
+class AlarmRaiser:
+    """Raises the alarms of scores that come piece by piece; see :func:`alarm_steps`.
+
+    Attributes
+    ----------
+    n_scores : int
+        Scores seen so far.
+    last_alarm : int or None
+        Index of the last alarm.
+    held : bool
+        Whether the score stayed above the threshold since that alarm.
+    """
+
+    def __init__(self, threshold: float, refractory: int, latched: bool = False) -> None:
+        self.threshold = threshold
+        self.refractory = refractory
+        self.latched = latched
+        self.n_scores = 0
+        self.last_alarm: int | None = None
+        self.held = False
+
+    def feed(self, scores: ArrayLike) -> Steps:
+        """Indices, among all scores so far, of the new scores that alarm."""
+        # float64, lest the threshold be rounded to the precision of the scores.
+        above = np.asarray(scores, np.float64) > self.threshold
+        candidates = np.flatnonzero(above)
+        others = np.flatnonzero(~above)
+        alarms: list[int] = []
+        index = 0
+        while True:
+            silent = -1
+            if self.last_alarm is not None:
+                silent = self.last_alarm + self.refractory - self.n_scores
+            if self.latched and self.held:
+                # Released by the first score since the alarm that is not above.
+                after = int(np.searchsorted(others, alarms[-1] if alarms else 0))
+                if after == len(others):
+                    break
+                silent = max(silent, int(others[after]))
+                self.held = False
+            index = int(np.searchsorted(candidates, silent, side="right"))
+            if index == len(candidates):
+                break
+            alarms.append(int(candidates[index]))
+            self.last_alarm = alarms[-1] + self.n_scores
+            self.held = True
+        found = np.asarray(alarms, np.int64) + self.n_scores
+        self.n_scores += len(above)
+        return found
+
+
 def alarm_steps(
     scores: ArrayLike, threshold: float, refractory: int, latched: bool = False
 ) -> Steps:
-    """Indices at which a score alarms: the one definition of an alarm.
+    """Find the indices at which a score alarms: the one definition of an alarm.
 
     The first index above the threshold alarms; so does each further one that is more than
     `refractory` after the alarm before it and, if `latched`, separated from it by an index that
@@ -51,22 +102,7 @@ def alarm_steps(
     >>> alarm_steps([0, 4, 5, 0, 0, 6], threshold=3.5, refractory=3).tolist()
     [1, 5]
     """
-    # float64, lest the threshold be rounded to the precision of the scores.
-    above = np.asarray(scores, np.float64) > threshold
-    candidates = np.flatnonzero(above)
-    others = np.flatnonzero(~above) if latched else candidates[:0]
-    alarms: list[int] = []
-    index = 0
-    while index < len(candidates):
-        alarms.append(int(candidates[index]))
-        silent = alarms[-1] + refractory
-        if latched:
-            after = int(np.searchsorted(others, alarms[-1]))
-            if after == len(others):
-                break
-            silent = max(silent, int(others[after]))
-        index = int(np.searchsorted(candidates, silent, side="right"))
-    return np.asarray(alarms, np.int64)
+    return AlarmRaiser(threshold, refractory, latched).feed(scores)
 
 
 def spike_peaks(scores: ArrayLike, alarms: Steps, refractory: int) -> Array:

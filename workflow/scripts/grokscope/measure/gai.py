@@ -13,6 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from grokscope.measure.past import so_far, trailing
+
 # With an unlimited sigma window: past values that a mean and a standard deviation need.
 MINIMUM_PAST = 100
 
@@ -22,6 +24,7 @@ FLAT = 1e-9
 Array = NDArray[np.float64]
 
 
+@trailing(reach=lambda window, centred=False: window + 1)
 def gai(values: ArrayLike, window: int, centred: bool = False) -> Array:
     """Gradient Acceleration Index: second difference of the moving average.
 
@@ -98,36 +101,50 @@ def score(values: ArrayLike, sigma_window: int | None) -> Array:
     # One signal after the other: what is made on the way stays in cache.
     for signal, scored in zip(signals, result.reshape(signals.shape), strict=True):
         if sigma_window is None:
-            _score_expanding(signal, scored)
+            scored[:] = _score_expanding(signal)
         else:
-            _score_running(signal, sigma_window, scored)
+            scored[:] = _score_running(signal, sigma_window)
     return result
 
 
-def _score_expanding(values: Array, out: Array) -> None:
-    """:func:`score` of one signal against all its past; `out` is NaN before."""
+def _score_expanding(values: Array) -> Array:
+    """:func:`score` of one signal against all its past."""
     finite = np.isfinite(values)
-    known = values[finite]
-    if len(known) <= MINIMUM_PAST:
-        return
-    count = np.arange(1.0, len(known) + 1)
-    mean, squares = _accumulate(known, count)
-    # Finite values before each finite value: a NaN changes nothing.
-    past = slice(MINIMUM_PAST - 1, -1)
-    scored = _deviations(known[MINIMUM_PAST:], mean[past], squares[past], count[past])
-    out[np.flatnonzero(finite)[MINIMUM_PAST:]] = scored
+    # Of the finite values up to each step: a NaN adds nothing and changes nothing.
+    one = finite.astype(np.float64)
+    count = so_far(one, np.add)
+    total = so_far(np.where(finite, values, 0), np.add)
+    past_count, past_total = count - one, _delayed_by_one(total)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        past_mean = past_total / past_count
+        # Welford's recurrence, as in _accumulate.
+        terms = (values - past_mean) ** 2 * (past_count / count)
+    squares = so_far(np.where(finite & (past_count > 0), terms, 0), np.add)
+    past_squares = _delayed_by_one(squares)
+    scored = _deviations(values, past_mean, past_squares, past_count)
+    return np.where(past_count >= MINIMUM_PAST, scored, np.nan)
 
 
-def _score_running(values: Array, window: int, out: Array) -> None:
-    """:func:`score` of one signal against the last `window` steps; `out` is NaN before.
+@trailing(reach=lambda: 1)
+def _delayed_by_one(values: Array) -> Array:
+    """The value of the step before, 0 at the first."""
+    result = np.zeros_like(values)
+    result[1:] = values[:-1]
+    return result
+
+
+@trailing(reach=lambda window: window, grid=lambda window: window)
+def _score_running(values: Array, window: int) -> Array:
+    """:func:`score` of one signal against the last `window` steps.
 
     A NaN spreads from its step to one end of its block, as far as the windows that hold it, so
     counts are those of windows without NaN.
     """
     n_steps = len(values)
+    result = np.full(n_steps, np.nan)
     n_blocks = -(-n_steps // window)
     if n_blocks < 2:
-        return
+        return result
     blocks = np.full((n_blocks, window), np.nan)
     blocks.reshape(-1)[:n_steps] = values
     count = np.arange(1.0, window + 1)
@@ -149,7 +166,8 @@ def _score_running(values: Array, window: int, out: Array) -> None:
     squares = end_squares[:, -2::-1] + start_squares[1:, :-1]
     squares += distance
     scored[:, 1:] = _deviations(blocks[1:, 1:], mean, squares, count[-1])
-    out[window:] = scored.reshape(-1)[: n_steps - window]
+    result[window:] = scored.reshape(-1)[: n_steps - window]
+    return result
 
 
 def _deviations(values: Array, mean: Array, squares: Array, count: Array | np.float64) -> Array:

@@ -169,7 +169,7 @@ def cross_correlation(leader: Array, follower: Array, max_lag: int) -> tuple[int
 
     ``c(k) = 1/n sum_t z(leader)[t] z(follower)[t + k]``, ``|k| <= max_lag``, with z-scores
     (population standard deviation) and zeros beyond the ends; positive lag: the leader leads.
-    Division by n, not n - |k|, as the published normalisation is unknown; it favours short lags.
+    Division by n, not ``n - |k|``, as the published normalisation is unknown; favours short lags.
     Values within ``TIE_TOLERANCE`` of the largest are tied; the lag closest to zero counts, and of
     -k and k the negative one, which speaks against the published claim.
 

@@ -27,6 +27,11 @@ class Study:
         """Id of its chapter in the page; no claim or other section has such a one."""
         return f"study-{self.name}"
 
+    @property
+    def explored(self) -> str:
+        """Address of its runs in the explorer."""
+        return f"explorer.html#view=overview&study={self.name}"
+
 
 def read_studies(text: str) -> list[Study]:
     """Studies from JSON, ``{name: {"kind": ..., "claims": ...}}``, in its order."""

@@ -86,7 +86,10 @@ def judged_studies(
             continue
         claim_set = published[study.claims]
         mine = records(claims[claims["study"] == study.name])
-        found.append(Judged(study, claim_set, [_row(row, claim_set, support) for row in mine]))
+        rows = [_row(row, claim_set, support) for row in mine]
+        for row in rows:
+            row["explored"] = f"{study.explored}&claim={row['claim']}"
+        found.append(Judged(study, claim_set, rows))
     return found
 
 

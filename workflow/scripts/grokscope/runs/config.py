@@ -14,6 +14,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from grokscope.core.schemas import read_schema
+from grokscope.runs.names import VARIABLE
 from grokscope.runs.problems import (
     config_error,
     explain,
@@ -34,7 +35,7 @@ from grokscope.runs.settings import (
     StudySettings,
     decode,
 )
-from grokscope.runs.spec import VARIABLE, EarlyStop
+from grokscope.runs.spec import EarlyStop
 
 
 def _complete(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
@@ -154,6 +155,17 @@ def check_config(config: Mapping[str, Any]) -> Configuration:
 
 def default_analysis(**sections: Mapping[str, Any]) -> Analysis:
     """The analysis settings by default, some fields of some sections replaced.
+
+    Parameters
+    ----------
+    **sections
+        For each section to change, a mapping from its fields to their values, as under
+        ``analysis`` in a configuration.
+
+    Returns
+    -------
+    Analysis
+        All sections.
 
     Raises
     ------

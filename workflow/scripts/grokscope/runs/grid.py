@@ -7,9 +7,10 @@ from itertools import product
 from typing import Any
 
 from grokscope.runs.modules import module_code
+from grokscope.runs.names import DECIMALS, VARIABLE
 from grokscope.runs.recipes import used_settings
 from grokscope.runs.settings import Configuration, Grid, StudySettings
-from grokscope.runs.spec import DECIMALS, VARIABLE, RunKey, RunSpec, decimal_string
+from grokscope.runs.spec import RunKey, RunSpec, decimal_string
 from grokscope.runs.tasks import TASKS
 
 

@@ -9,7 +9,7 @@ from grokscope.runs.spec import TRACES, Panel, RunKey
 
 PANEL_TABLES = ("runs", "transitions", "alarms", "rank", "phases")
 """Tables of runs; those of the panels are concatenated to those of their study."""
-EVALUATION_TABLES = ("evaluation", "chance", "curves")
+EVALUATION_TABLES = ("evaluation", "chance", "curves", "calibration")
 CLAIM_TABLES = ("multiverse", "claims")
 STUDY_TABLES = (*PANEL_TABLES, *EVALUATION_TABLES, *CLAIM_TABLES)
 

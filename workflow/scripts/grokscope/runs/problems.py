@@ -18,8 +18,9 @@ from grokscope.core.provenance import SCRIPTS
 from grokscope.runs.grid import expand_grid, expand_study
 from grokscope.runs.kinds import KINDS
 from grokscope.runs.modules import ModuleError
+from grokscope.runs.names import DECIMALS
 from grokscope.runs.settings import Grid, StudySettings
-from grokscope.runs.spec import DECIMALS, RunSpec, decimal_string
+from grokscope.runs.spec import RunSpec, decimal_string
 from grokscope.runs.tasks import TASKS, n_train, parameters_of
 
 # Digits that a number in a path may have; file names end at 255 characters.

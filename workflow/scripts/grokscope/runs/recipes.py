@@ -35,7 +35,7 @@ def used_settings(setting: Mapping[str, Any], symbolic: bool) -> dict[str, Any]:
     Parameters
     ----------
     setting
-        Value of each of :data:`grokscope.runs.spec.VARIABLE` in the configuration.
+        Value of each of :data:`grokscope.runs.names.VARIABLE` in the configuration.
     symbolic
         Whether the task's inputs are symbols.
     """
@@ -75,6 +75,6 @@ def by_hand(spec: RunSpec) -> bool:
         and spec.loss == "standard"
         and spec.schedule == "constant"
         and spec.warmup_steps == 0
-        and spec.initial_scale == 1
+        and spec.init_scale == 1
         and spec.dtype == "float32"
     )

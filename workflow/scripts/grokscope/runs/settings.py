@@ -142,8 +142,30 @@ class EvaluationSettings:
 class Analysis:
     """Every threshold and window of the analyses, by section.
 
-    A rule's parameters contain the sections that the rule may depend on. Reading another one is
-    an error, since a change of it would not rerun the rule.
+    Made by :func:`grokscope.default_analysis`. A rule's parameters contain the sections that the
+    rule may depend on. Reading another one is an error, since a change of it would not rerun the
+    rule.
+
+    Attributes
+    ----------
+    onset
+        What counts as memorised and as generalised.
+    transitions
+        Gradient peaks, metric transitions and their lags.
+    alarms
+        The Gradient Acceleration Index: its windows, level and refractory period.
+    detectors
+        The other detectors, and the resolution at which all are compared.
+    causes
+        What counts as the visible cause of an alarm.
+    multiverse
+        Analysis choices under which headline numbers are measured again.
+    rank
+        Windows before and after an onset.
+    phases
+        Level and gap of the four phases.
+    evaluation
+        Windows, development seeds, surrogates and confidence.
     """
 
     onset: OnsetSettings
@@ -165,6 +187,16 @@ class Analysis:
     def from_mapping(cls, sections: Mapping[str, Mapping[str, Any]]) -> Self:
         """From completed sections of the config, all or some.
 
+        Parameters
+        ----------
+        sections
+            Values of every field, by section.
+
+        Returns
+        -------
+        Analysis
+            Without the sections that were not given.
+
         Raises
         ------
         ValueError
@@ -180,11 +212,33 @@ class Analysis:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Inverse of :meth:`to_json`."""
+        """Inverse of :meth:`to_json`.
+
+        Parameters
+        ----------
+        text
+            Of :meth:`to_json`.
+
+        Returns
+        -------
+        Analysis
+            With the sections that are in the text.
+        """
         return cls.from_mapping(json.loads(text))
 
     def to_json(self, sections: Iterable[str] | None = None) -> str:
-        """Some sections (None: all) as one line with sorted keys: equal values, equal strings."""
+        """One line of JSON with sorted keys; equal values give equal strings.
+
+        Parameters
+        ----------
+        sections
+            Names of the sections; None takes all.
+
+        Returns
+        -------
+        str
+            JSON.
+        """
         names = _SECTIONS if sections is None else sections
         return json.dumps({name: asdict(getattr(self, name)) for name in names}, sort_keys=True)
 
@@ -324,7 +378,7 @@ class StudySettings:
     positions: bool
     causal: bool
     pooling: str
-    initial_scale: float
+    init_scale: float
     optimizer: str
     momentum: float
     nesterov: bool

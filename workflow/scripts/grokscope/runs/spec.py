@@ -11,62 +11,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from grokscope.runs.names import DECIMALS, SETTINGS, TRUTHS, WORDS
+
 KEY_COLUMNS = ("study", "task", "depth", "train_fraction", "weight_decay", "width", "seed")
-# Settings of the network and its training; what is usual is a perceptron by full-batch AdamW.
-NETWORK = (
-    "model",
-    "heads",
-    "mlp_ratio",
-    "norm",
-    "activation",
-    "biases",
-    "initialisation",
-    "tied",
-    "equals_token",
-    "positions",
-    "causal",
-    "pooling",
-    "initial_scale",
-    "optimizer",
-    "momentum",
-    "nesterov",
-    "muon_learning_rate",
-    "warmup_steps",
-    "schedule",
-    "batch_size",
-    "gradient_filter",
-    "filter_decay",
-    "filter_strength",
-    "loss",
-    "dtype",
-)
-# Further training settings that a grid may vary. Those that a study's grids name are part of the
-# identity of its runs: in the path and as key columns of its tables, between width and seed.
-VARIABLE = (
-    "p",
-    "samples",
-    "data_seed",
-    "init_seed",
-    "encoding",
-    "embedding_dim",
-    "learning_rate",
-    "betas",
-    *NETWORK,
-)
-# Those of them that are decimals.
-DECIMALS = (
-    "learning_rate",
-    "mlp_ratio",
-    "initial_scale",
-    "momentum",
-    "muon_learning_rate",
-    "filter_decay",
-    "filter_strength",
-)
-# What else may tell imported runs apart; no grid can vary it.
-LABELS = ("init_scale", "second_learning_rate", "condition")
-# Key columns that only some studies have, in the order of paths and tables.
-SETTINGS = (*VARIABLE, *LABELS)
 
 
 def key_columns(columns: Iterable[str]) -> list[str]:
@@ -159,14 +106,11 @@ class RunKey(NamedTuple):
 TRACES = "results/traces"
 # A setting that the task does not use, or that the log of an imported run does not tell.
 UNKNOWN = "none"
-_TRUTH = {"true": True, "false": False}
 # How a setting's text becomes a value of its key column; whole numbers unless named.
 _FROM_TEXT: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("encoding", "betas", "model", "norm", "activation", "biases"), str),
-    **dict.fromkeys(("initialisation", "pooling", "optimizer", "schedule"), str),
-    **dict.fromkeys(("gradient_filter", "loss", "dtype", "condition"), str),
-    **dict.fromkeys((*DECIMALS, "init_scale", "second_learning_rate"), float),
-    **dict.fromkeys(("tied", "equals_token", "positions", "causal", "nesterov"), _TRUTH.get),
+    **dict.fromkeys(WORDS, str),
+    **dict.fromkeys(DECIMALS, float),
+    **dict.fromkeys(TRUTHS, {"true": True, "false": False}.get),
 }
 
 
@@ -201,14 +145,41 @@ class EarlyStop:
 class RunSpec:
     """Everything that a training depends on besides code and libraries.
 
-    Parameters that the task, the network or the optimiser does not use are None, so that changing
-    them does not train the run again. Fields with a default are left out of the JSON where they
-    have it: those of a multilayer perceptron trained by full-batch AdamW.
+    Made by :func:`grokscope.run_spec`. Parameters that the task, the network or the optimiser does
+    not use are None, so that changing them does not train the run again. Fields with a default are
+    left out of the JSON where they have it: those of a multilayer perceptron trained by full-batch
+    AdamW.
 
     Attributes
     ----------
+    study
+        Name of the study that the run belongs to.
+    task
+        Name of the registered task.
     depth, width
-        Linear layers and their hidden units; of a transformer its blocks and ``d_model``.
+        Number of linear layers, the output's included, and units of each hidden one; of a
+        transformer its blocks and ``d_model``.
+    train_fraction, weight_decay
+        Share of the data used for training, and the optimiser's weight decay, as canonical decimal
+        strings.
+    seed, data_seed, init_seed
+        Seed of the run; those of data and split, and of the initial weights.
+    p, samples
+        Modulus of modular tasks, number of samples of regressions.
+    encoding, embedding_dim
+        How a pair of symbols enters the network, and the dimensions of learned embeddings.
+    learning_rate, betas
+        Learning rate, and the moment decay rates of the optimisers that have them.
+    steps
+        Optimiser updates.
+    test_every, rank_every
+        Cadences (steps) of the test set's evaluation and of the ranks; None: no ranks.
+    rank_tolerance
+        Numerical rank counts the singular values above this share of the largest.
+    early_stop
+        When the run ends before its last update; None: never.
+    model
+        ``mlp``, ``transformer`` or ``module``.
     module, module_code
         A user's own network: ``path/to/file.py:factory``, and the hash of the file's syntax tree.
     varied
@@ -250,7 +221,7 @@ class RunSpec:
     positions: bool | None = None
     causal: bool | None = None
     pooling: str | None = None
-    initial_scale: float = 1.0
+    init_scale: float = 1.0
     optimizer: str = "adamw"
     momentum: float | None = None
     nesterov: bool | None = None
@@ -267,6 +238,7 @@ class RunSpec:
 
     @property
     def key(self) -> RunKey:
+        """What tells the run from the others of its configuration."""
         settings = tuple((name, _as_text(getattr(self, name))) for name in self.varied)
         fixed = {name: getattr(self, name) for name in KEY_COLUMNS}
         return RunKey(**fixed, settings=settings)
@@ -278,6 +250,11 @@ class RunSpec:
         ----------
         with_varied
             Whether to include the names of varied settings, which jobs need.
+
+        Returns
+        -------
+        str
+            JSON.
         """
         # Not asdict: it makes deep copies, and a plan has tens of thousands of specifications.
         values = {name: getattr(self, name) for name in _REQUIRED}
@@ -295,6 +272,16 @@ class RunSpec:
     def from_json(cls, text: str) -> RunSpec:
         """Inverse of :meth:`to_json`.
 
+        Parameters
+        ----------
+        text
+            Of :meth:`to_json`.
+
+        Returns
+        -------
+        RunSpec
+            Equal to the one that the text was made of.
+
         Raises
         ------
         ValueError
@@ -305,6 +292,16 @@ class RunSpec:
     @classmethod
     def from_values(cls, values: Any) -> RunSpec:
         """From a mapping read from JSON.
+
+        Parameters
+        ----------
+        values
+            Every field but ``varied``, which may be left out.
+
+        Returns
+        -------
+        RunSpec
+            With tuples for lists.
 
         Raises
         ------

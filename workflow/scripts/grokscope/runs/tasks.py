@@ -85,6 +85,7 @@ class Task:
     check: Callable[..., str | None]
 
 
+#: Registered tasks, by name.
 TASKS: dict[str, Task] = {}
 
 

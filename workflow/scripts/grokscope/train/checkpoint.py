@@ -2,7 +2,7 @@
 
 One file per run: a hash, then arrays and JSON without pickle; written whole or not at all. It
 contains the hash of everything that the training depends on, so one of other code, another
-specification or another torch is not used. A resumed training makes the same bytes as one that was
+specification or another numba is not used. A resumed training makes the same bytes as one that was
 never stopped.
 """
 

@@ -9,6 +9,7 @@ bit. Normal ones are within rounding of torch's, whose own last bits differ betw
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +22,10 @@ from grokscope.train.models import Shape
 _GROUP = 16
 
 
-def _single(function, x):
+def _single(
+    function: Callable[[NDArray[np.float64]], NDArray[np.float64]], x: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """A function in single precision, exact but for the last rounding."""
     return function(x.astype(np.float64)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Training: full-batch AdamW over runs of one shape, with a trace row for every state.
+"""Training: runs of one shape, with a trace row for every state.
 
 Row t describes θ_t, the state after t updates; a run of T updates has rows 0 .. T. An engine
 (:mod:`grokscope.train.engines`) makes the updates; this module decides when a run ends and what is
@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 
 import grokscope
 from grokscope.data.trace import TraceInfo
-from grokscope.runs.recipes import by_hand
 from grokscope.runs.spec import RunSpec
 from grokscope.train.checkpoint import Checkpoint, Snapshot
 from grokscope.train.dataset import Dataset, make_dataset
-from grokscope.train.engines import make_engine, own_parts
+from grokscope.train.engines import engine_of, make_engine, own_parts
 from grokscope.train.engines.base import MAX_ROWS, Columns, select_runs
 from grokscope.train.processors import libraries, processor_kind
 
@@ -53,11 +52,10 @@ class Result:
 
 def versions(spec: RunSpec, device: str) -> dict[str, str]:
     """Versions that a training on a kind of device depends on."""
-    names = libraries(device) if by_hand(spec) else ("numpy", "torch")
     return {
         "grokscope": grokscope.__version__,
         "python": platform.python_version(),
-        **{name: version(name) for name in names},
+        **{name: version(name) for name in libraries(engine_of(spec, device))},
     }
 
 
@@ -232,6 +230,8 @@ def iter_train(
     for name in SHARED:
         if any(getattr(spec, name) != getattr(specs[0], name) for spec in specs):
             raise ValueError(f"runs of one batch must share {name}")
+    if len({engine_of(spec, device) for spec in specs}) > 1:
+        raise ValueError("runs of one batch must share their engine")
     snapshots = [checkpoint.load() for checkpoint in checkpoints or []]
     # Only runs at the same step can be trained side by side.
     groups: dict[int, list[int]] = {}

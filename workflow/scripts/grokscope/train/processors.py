@@ -82,9 +82,9 @@ def _overridden(names: tuple[str, ...], environment: Mapping[str, str]) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def libraries(device: str) -> tuple[str, ...]:
-    """Libraries that compute a training on a kind of device; an upgrade of one trains anew."""
-    return ("numpy", "numba", "llvmlite") if device == "cpu" else ("numpy", "torch")
+def libraries(engine: str) -> tuple[str, ...]:
+    """Libraries that compute a training by an engine; an upgrade of one trains anew."""
+    return ("numpy", "numba", "llvmlite") if engine == "cpu" else ("numpy", "torch")
 
 
 @cache

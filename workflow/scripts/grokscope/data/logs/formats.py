@@ -54,16 +54,24 @@ class Log:
         Its name in messages, patterns and specifications.
     files
         What its bytes are.
+    root
+        The folder that these are relative to.
     """
 
     path: str
     files: tuple[str, ...]
+    root: str = "."
+
+    @property
+    def place(self) -> Path:
+        """Where it is."""
+        return Path(self.root, self.path)
 
     def state(self) -> list[list[object]]:
         """Name, size and time of each file: while it is the same, they need not be read again."""
         found = []
         for name in self.files:
-            facts = os.stat(name)
+            facts = os.stat(Path(self.root, name))
             found.append([name, facts.st_size, facts.st_mtime_ns])
         return found
 
@@ -73,69 +81,74 @@ class Log:
         for name in self.files:
             if len(self.files) > 1:
                 whole.update(f"\0{Path(name).name}\0".encode())
-            with open(name, "rb") as file:
+            with open(Path(self.root, name), "rb") as file:
                 while chunk := file.read(_CHUNK):
                     whole.update(chunk)
         return whole.hexdigest()
 
 
-def find_logs(key: str, patterns: Iterable[str]) -> list[Log]:
+def find_logs(
+    key: str, patterns: Iterable[str], folder: str | os.PathLike[str] = "."
+) -> list[Log]:
     """The logs that patterns of paths find, each once, in the order of their names.
 
     Parameters
     ----------
     key
         Where the patterns stand, for messages.
+    folder
+        What they are relative to.
 
     Raises
     ------
     LogError
         Naming the pattern that finds none.
     """
+    root = os.fspath(folder)
     found: dict[str, Log] = {}
     for pattern in patterns:
         full = os.path.expandvars(os.path.expanduser(pattern))
-        paths = sorted(glob.glob(full, recursive=True))
-        logs = [log for path in paths for log in _logs_at(path)]
+        paths = sorted(glob.glob(full, root_dir=root, recursive=True))
+        logs = [log for path in paths for log in _logs_at(path, root)]
         if not logs:
             what = "only folders without logs" if paths else "no file"
-            raise LogError(f"{key}: {pattern} finds {what} (from {os.getcwd()})")
+            raise LogError(f"{key}: {pattern} finds {what} (from {os.path.abspath(root)})")
         found |= {log.path: log for log in logs}
     return [found[path] for path in sorted(found)]
 
 
-def _logs_at(path: str) -> Iterator[Log]:
+def _logs_at(path: str, root: str) -> Iterator[Log]:
     """The logs of a file or below a folder."""
-    place = Path(path)
+    place = Path(root, path)
+    # An absolute path stays one.
+    root = "/" if Path(path).is_absolute() else root
     if set("{}") & set(path):
         raise LogError(f"{path}: braces in paths mean wildcards to Snakemake; allowed: others")
     if place.is_file():
         if place.name.startswith(_EVENTS):
             # The later files of a resumed run lie beside the first.
-            yield _events(place.parent)
-        elif place.suffix.lower() in _BY_SUFFIX or not place.name.startswith("."):
-            yield Log(place.as_posix(), (place.as_posix(),))
+            yield _of_folder(place.parent, root, f"{_EVENTS}*")
+        elif not place.name.startswith("."):
+            name = Path(path).as_posix()
+            yield Log(name, (name,), root)
         return
-    if tools.is_mlflow_run(place):
-        yield _folder(place, place / "metrics", place / "params", place / "tags")
-        return
-    runs = sorted(
-        {meta.parent for meta in place.glob("**/meta.yaml") if tools.is_mlflow_run(meta.parent)}
-    )
-    for run in runs:
-        yield _folder(run, run / "metrics", run / "params", run / "tags")
+    metas = [place / "meta.yaml", *sorted(place.glob("**/meta.yaml"))]
+    for run in dict.fromkeys(meta.parent for meta in metas):
+        if tools.is_mlflow_run(run):
+            yield _of_folder(run, root, "metrics/**/*", "params/**/*")
     for folder in sorted({file.parent for file in place.glob(f"**/{_EVENTS}*")}):
-        yield _events(folder)
+        yield _of_folder(folder, root, f"{_EVENTS}*")
 
 
-def _events(folder: Path) -> Log:
-    files = sorted(file.as_posix() for file in folder.glob(f"{_EVENTS}*"))
-    return Log(folder.as_posix(), tuple(files))
+def _of_folder(folder: Path, root: str, *patterns: str) -> Log:
+    """The log of a folder; its files are those of some patterns."""
+    files = {file for pattern in patterns for file in folder.glob(pattern) if file.is_file()}
 
+    def named(path: Path) -> str:
+        """As patterns name it."""
+        return path.as_posix() if root == "/" else path.relative_to(root).as_posix()
 
-def _folder(path: Path, *parts: Path) -> Log:
-    files = sorted(file.as_posix() for part in parts for file in part.rglob("*") if file.is_file())
-    return Log(path.as_posix(), tuple(files))
+    return Log(named(folder), tuple(sorted(map(named, files))), root)
 
 
 def read_log(log: Log, format: str = "auto") -> list[Rows]:
@@ -151,7 +164,7 @@ def read_log(log: Log, format: str = "auto") -> list[Rows]:
     LogError
         If it is not of the format, or of none that is known.
     """
-    place = Path(log.path)
+    place = log.place
     if format in ("auto", "wandb"):
         reader = _reader_of(place)
     else:

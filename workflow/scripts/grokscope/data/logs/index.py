@@ -13,6 +13,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 import grokscope
@@ -22,7 +24,8 @@ from grokscope.data.logs.formats import Log, find_logs, read_log
 from grokscope.data.logs.identity import NUMBERED
 from grokscope.data.logs.rows import LogError
 from grokscope.data.logs.runs import ImportedRun, runs_of
-from grokscope.data.trace import TraceInfo
+from grokscope.data.trace import Trace, TraceInfo
+from grokscope.data.trace_reader import by_step
 from grokscope.runs.imported import ImportedSpec
 from grokscope.runs.settings import Source, StudySettings
 from grokscope.runs.spec import RunKey
@@ -36,7 +39,7 @@ def indexed(study: StudySettings, folder: str | os.PathLike[str] = ".") -> list[
     Parameters
     ----------
     folder
-        Where the index is kept.
+        Where Snakemake runs: paths of logs are relative to it, and it keeps the index.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def indexed(study: StudySettings, folder: str | os.PathLike[str] = ".") -> list[
     stamp = [source.to_json(), code_hashes("grokscope/data/logs/index")]
     known = _known(path, stamp)
     entries = {}
-    for log in find_logs(f"studies.{study.name}.source.files", source.files):
+    for log in find_logs(f"studies.{study.name}.source.files", source.files, folder):
         state = log.state()
         entry = known.get(log.path)
         if entry is None or entry["state"] != state:
@@ -67,6 +70,28 @@ def indexed(study: StudySettings, folder: str | os.PathLike[str] = ".") -> list[
     return distinct(study.name, specs, source)
 
 
+def known_runs(study: StudySettings, folder: str | os.PathLike[str]) -> list[ImportedSpec]:
+    """The runs that results in a folder are of, by their index; the logs need not be there.
+
+    Raises
+    ------
+    LogError
+        If there is no index of this source, and no log either.
+    """
+    source = study.source
+    assert source is not None
+    try:
+        path = Path(folder, INDEX.format(study=study.name))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["stamp"][0] == source.to_json():
+            entries = content["logs"].values()
+            specs = [ImportedSpec.from_values(of) for entry in entries for of in entry["specs"]]
+            return distinct(study.name, specs, source)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return indexed(study, folder)
+
+
 def imported(
     specs: Iterable[ImportedSpec], source: Source
 ) -> Iterator[tuple[ImportedSpec, TraceInfo, ImportedRun]]:
@@ -81,7 +106,6 @@ def imported(
     for spec in specs:
         by_log.setdefault(spec.log, []).append(spec)
     found = {log.path: log for log in find_logs("source.files", source.files)}
-    versions = {"grokscope": grokscope.__version__, "pyarrow": pa.__version__}
     for name, wanted in by_log.items():
         log = found.get(name)
         if log is None:
@@ -92,20 +116,44 @@ def imported(
             # Seeds that are numbered depend on all logs.
             if run is None or replace(run.spec, seed=spec.seed) != spec:
                 raise LogError(f"{name}: changed while it was imported; call snakemake again")
-            stopped = "ended" if spec.diverged_step is None else "diverged"
-            info = TraceInfo(
-                stopped=stopped,
-                diverged_step=spec.diverged_step,
-                n_train=None,
-                n_test=None,
-                n_parameters=None,
-                device=None,
-                processor=None,
-                threads=None,
-                seconds=None,
-                versions=versions,
-            )
-            yield spec, info, run
+            yield spec, import_info(spec), run
+
+
+def import_info(spec: ImportedSpec) -> TraceInfo:
+    """How an imported trace was made: nothing is known of the training."""
+    return TraceInfo(
+        stopped="ended" if spec.diverged_step is None else "diverged",
+        diverged_step=spec.diverged_step,
+        n_train=None,
+        n_test=None,
+        n_parameters=None,
+        device=None,
+        processor=None,
+        threads=None,
+        seconds=None,
+        versions={"grokscope": grokscope.__version__, "pyarrow": pa.__version__},
+    )
+
+
+def traces_of(study: StudySettings) -> list[Trace]:
+    """The runs in the logs of a study as traces, all in memory and nothing written.
+
+    Raises
+    ------
+    LogError
+        As :func:`indexed`.
+    """
+    assert study.source is not None
+    logs = find_logs(f"studies.{study.name}.source.files", study.source.files)
+    found = [run for log in logs for run in read_runs(study.name, log, study.source)]
+    runs = {(run.spec.log, run.spec.part): run for run in found}
+    traces = []
+    for spec in distinct(study.name, [run.spec for run in found], study.source):
+        run = runs[spec.log, spec.part]
+        columns = {name: of.astype(np.float32) for name, of in run.columns.items()}
+        frame = pd.DataFrame({"step": run.steps, "seed": spec.seed, **columns})
+        traces.append(Trace(spec, import_info(spec), by_step(frame)))
+    return traces
 
 
 def _known(path: Path, stamp: Sequence[Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ above a threshold is an alarm, so whatever is a warning is large: losses are neg
 scored by how far the signal has fallen from it (it is not known before). To add a detector, write
 one function and register it in :mod:`grokscope.measure.detectors.signals`:
 
->>> @detector("loud_gradient", description="gradient norm")
+>>> @detector("loud_gradient", description="gradient norm", needs=("grad_norm",))
 ... def loud_gradient(trace, analysis):
 ...     return {COMBINED: column(trace, "grad_norm")}
 

@@ -18,6 +18,8 @@ from grokscope.runs.settings import Analysis
 COMBINED = "combined"
 # The detector that the claims of the kind early_warning are about.
 GAI = "gai"
+# Sections of the analysis settings that scores and alarms depend on.
+ALARM_SECTIONS = ("alarms", "detectors", "onset")
 
 Array = NDArray[np.float64]
 # Score of each step by layer (``combined``, ``1``, ...).

@@ -35,6 +35,7 @@ from grokscope.measure.detectors.trailing import (
     rolling_variance,
 )
 from grokscope.measure.gai import gai, score
+from grokscope.measure.past import so_far
 from grokscope.runs.settings import Analysis
 
 # A step moves the CUSUM by at most so many standard deviations: a single spike, or the end of a
@@ -92,7 +93,8 @@ def grad_norm_peak(trace: Trace, analysis: Analysis) -> Signals:
 )
 def weight_norm_turn(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - w[t] / max(w[0 .. t])`` with w the root of the layers' summed squared norms."""
-    if trace.imported:
+    # Logs may have the whole network's alone.
+    if "weight_norm" in trace.frame:
         return {COMBINED: fall_from_peak(level(trace, "weight_norm"))}
     squares = [column(trace, f"weight_norm_{layer}") ** 2 for layer in trace.layers]
     return {COMBINED: fall_from_peak(np.sqrt(np.sum(squares, axis=0)))}
@@ -106,16 +108,17 @@ def weight_norm_turn(trace: Trace, analysis: Analysis) -> Signals:
     every_step=False,
 )
 def train_accuracy(trace: Trace, analysis: Analysis) -> Signals:
-    """The training metric. The stated level counts as reached, so the threshold is just below."""
-    return {COMBINED: level(trace, "train_metric")}
+    """The last training metric. The stated level counts as reached: the threshold is below."""
+    return {COMBINED: carried_forward(column(trace, "train_metric"))}
 
 
 @detector(
     "train_loss", description="Training loss, as -log10", needs=("train_loss",), every_step=False
 )
 def train_loss(trace: Trace, analysis: Analysis) -> Signals:
-    """``-log10(loss)``, a loss of 0 taken as the smallest float32."""
-    return {COMBINED: -np.log10(np.maximum(level(trace, "train_loss"), SMALLEST_LOSS))}
+    """``-log10(loss)`` of the last loss, a loss of 0 taken as the smallest float32."""
+    losses = carried_forward(column(trace, "train_loss"))
+    return {COMBINED: -np.log10(np.maximum(losses, SMALLEST_LOSS))}
 
 
 @detector(
@@ -126,7 +129,7 @@ def train_loss(trace: Trace, analysis: Analysis) -> Signals:
 )
 def rank_fall(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - r[t] / max(r[0 .. t])`` with r the last measured rank; unknown if never measured."""
-    ranks = carried_forward(column(trace, f"effective_rank_{trace.parts.matrices[-1]}"))
+    ranks = carried_forward(column(trace, f"effective_rank_{trace.last_matrix}"))
     return {COMBINED: fall_from_peak(ranks)}
 
 
@@ -179,9 +182,9 @@ def cusum(trace: Trace, analysis: Analysis) -> Signals:
     deviation = score(logarithm(column(trace, "grad_norm")), settings.window)
     known = np.isfinite(deviation)
     bounded = np.clip(deviation, -LARGEST_DEVIATION, LARGEST_DEVIATION)
-    total = np.cumsum(np.where(known, bounded - settings.cusum_drift, 0))
+    total = so_far(np.where(known, bounded - settings.cusum_drift, 0), np.add)
     # The recurrence without its loop: the sum since it was last at its lowest.
-    return {COMBINED: np.where(known, total - np.minimum.accumulate(total), np.nan)}
+    return {COMBINED: np.where(known, total - so_far(total, np.minimum), np.nan)}
 
 
 @detector(
@@ -199,7 +202,8 @@ def change_point(trace: Trace, analysis: Analysis) -> Signals:
     unit is a scale and not a significance.
     """
     half = analysis.detectors.window // 2
-    increments = np.diff(logarithm(column(trace, "grad_norm")), prepend=np.nan)
+    values = logarithm(column(trace, "grad_norm"))
+    increments = values - delayed(values, 1)
     mean, variance = rolling_mean(increments, half), rolling_variance(increments, half)
     error = np.sqrt((variance + delayed(variance, half)) / half)
     return {COMBINED: np.abs(mean - delayed(mean, half)) / error}

@@ -2,7 +2,8 @@
 
 Input and output: arrays of shape ``(n_steps,)``, float64, NaN where unknown. Value t depends on
 values 0 .. t only, exactly: every sum has its own terms and no others, nothing is taken out of a
-running sum again, so no later value and no value that has left a window leaves a trace.
+running sum again, so no later value and no value that has left a window leaves a trace. Each can
+continue (:mod:`grokscope.measure.past`), so what is composed of them scores running trainings.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from scipy import ndimage
 
 from grokscope.data.trace import Trace
 from grokscope.measure.detectors.registry import Array
+from grokscope.measure.past import cumulative, so_far, trailing
 
 # Traces are float32: relative changes below this are rounding.
 ROUNDING = float(np.finfo(np.float32).eps)
@@ -39,11 +41,13 @@ def logarithm(values: ArrayLike) -> Array:
     return result
 
 
+@cumulative
 def carried_forward(values: ArrayLike) -> Array:
     """The last known value at each step, NaN before the first."""
     return np.asarray(pd.Series(np.asarray(values, np.float64)).ffill(), np.float64)
 
 
+@trailing(reach=lambda by: by)
 def delayed(values: Array, by: int) -> Array:
     """Each value `by` steps later, NaN before."""
     result = np.full(len(values), np.nan)
@@ -57,12 +61,13 @@ def fall_from_peak(values: ArrayLike) -> Array:
     0 at a new peak, 1 at zero. NaN where v[t] is unknown or nothing was positive yet.
     """
     values = np.asarray(values, np.float64)
-    peak = np.fmax.accumulate(values)
+    peak = so_far(values, np.fmax)
     fall = np.full(values.shape, np.nan)
     np.divide(peak - values, peak, out=fall, where=peak > 0)
     return fall
 
 
+@trailing(reach=lambda window: window - 1)
 def local_trend(values: ArrayLike, window: int) -> Array:
     """End of the least-squares line through the last `window` values.
 
@@ -92,6 +97,7 @@ def local_trend(values: ArrayLike, window: int) -> Array:
     )
 
 
+@trailing(reach=lambda window: window, grid=lambda window: window)
 def rolling_mean(values: ArrayLike, window: int) -> Array:
     """Mean of the last `window` values: ``m[t] = mean(v[t - window + 1 .. t])``.
 

@@ -33,11 +33,11 @@ from grokscope.report.checks.check import Check
 from grokscope.report.studies import Study
 from grokscope.runs.imported import AnySpec
 from grokscope.runs.kinds import KINDS
+from grokscope.runs.paths import EVALUATION_TABLES
 from grokscope.runs.settings import Analysis
 from grokscope.runs.spec import RunKey, panels
 
 Tables = dict[str, pd.DataFrame]
-EVALUATION_TABLES = ("evaluation", "chance", "curves")
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def expected(
             parts = lead_lag(mine, claims)
         elif study.kind == "early_warning":
             parts = early_warning(mine, analysis)
-            numbers[study.title, "answer"] = answer(mine["chance"])
+            numbers[study.title, "answer"] = answer(mine["chance"], analysis.evaluation.alpha)
         elif study.kind == "phase_diagram":
             parts = phase_diagram(mine["phases"])
         found |= {(study.title, title): rows for title, rows in parts}

@@ -16,8 +16,9 @@ import pandas as pd
 from grokscope.claims.published import ClaimSet
 from grokscope.core.formatting import detector_words, words
 from grokscope.measure.detectors.registry import DETECTORS
+from grokscope.runs.names import NETWORK
 from grokscope.runs.settings import Analysis
-from grokscope.runs.spec import KEY_COLUMNS, NETWORK, key_columns
+from grokscope.runs.spec import KEY_COLUMNS, key_columns
 
 Tables = Mapping[str, pd.DataFrame]
 # Rows as printed: by head of the column, a text, a number, several numbers, or None for a dash.
@@ -237,20 +238,31 @@ def _causes(tables: Tables, analysis: Analysis) -> Iterator[dict[str, Any]]:
         }
 
 
+def _areas(chance: pd.DataFrame) -> pd.DataFrame:
+    """Areas of combined signals, all tasks and depths pooled, one row per null model."""
+    pooled = chance["task"].isna() & chance["depth"].isna() & (chance["layer"] == "combined")
+    return chance[pooled & (chance["score"] == "auc") & chance["p"].notna()]
+
+
 def _ranking(chance: pd.DataFrame) -> list[tuple[str, float]]:
     """Detectors that see no test data, and references, by falling area under the curve."""
-    pooled = chance["task"].isna() & chance["depth"].isna() & (chance["layer"] == "combined")
-    rows = chance[pooled & (chance["score"] == "auc") & chance["p"].notna()]
+    rows = _areas(chance)
     areas = dict(zip(rows["detector"], rows["observed"], strict=True))
     seen = {name for name, of in DETECTORS.items() if of.uses_test_data}
     ranked = [(name, float(area)) for name, area in areas.items() if name not in seen]
     return sorted(ranked, key=lambda of: (-of[1], of[0]))
 
 
-def answer(chance: pd.DataFrame) -> list[float]:
-    """How many detectors are ranked; the area of the first; place and area of GAI, if another."""
+def answer(chance: pd.DataFrame, alpha: float) -> list[float]:
+    """How many detectors are ranked; the area of the first; place and area of GAI, if another.
+
+    None where, of no ranked detector, a perfect one could beat all four null models.
+    """
     ranked = [of for of in _ranking(chance) if of[0] in DETECTORS]
-    if not ranked:
+    beatable = _areas(chance)
+    beatable = beatable[(beatable["p_best"] < alpha).fillna(False)]
+    models = Counter(beatable["detector"])
+    if not any(models[name] == 4 for name, _ in ranked):
         return []
     numbers: list[float] = [len(ranked), ranked[0][1]]
     for place, (name, area) in enumerate(ranked, 1):
@@ -317,12 +329,9 @@ AXES: tuple[str, ...] = (
     "depth",
     "p",
     "betas",
-    "optimizer",
-    "init_scale",
-    "second_learning_rate",
-    "condition",
 )
-AXES += (*NETWORK, "samples", "encoding", "embedding_dim", "data_seed", "init_seed", "task")
+AXES += (*NETWORK, "second_learning_rate", "condition", "samples", "encoding", "embedding_dim")
+AXES += ("data_seed", "init_seed", "task")
 
 
 def _by_axis(phases: pd.DataFrame) -> list[str]:

@@ -121,7 +121,8 @@ def _fraction(row: Mapping[str, Any]) -> str:
 
 def _onset(cell: RowCells) -> Cell:
     """Step of the onset; if it is censored, the step that it lies beyond."""
-    if pd.isna(cell.row["test_onset_censored"]):
+    # Neither reached nor censored: the log does not tell.
+    if pd.isna(cell.row.get("test_onset_censored", True)):
         return NOTHING
     if pd.notna(cell.row["test_onset_step"]):
         return cell("test_onset_step")

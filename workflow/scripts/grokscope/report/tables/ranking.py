@@ -79,10 +79,13 @@ def answer(ranks: Sequence[Rank], level: float) -> str:
     ranked = [rank for rank in ranks if rank.ranked]
     if not ranked:
         return "No held-out run has an event that scores could be compared with."
-    largest = [max(rank.p.values()) if set(rank.p) == set(NULLS) else None for rank in ranked]
-    if not any(p is not None for p in largest):
+    whole = [set(rank.p) == set(NULLS) for rank in ranked]
+    if not any(whole):
         return "Not testable: here even a perfect detector could not beat every null model."
-    holm, _ = adjust(largest)
+    # Those that cannot be tested stay in the family: it is no smaller for them.
+    holm, _ = adjust(
+        [max(rank.p.values()) if of else 1.0 for rank, of in zip(ranked, whole, strict=True)]
+    )
     knowing = [
         detector_words(rank.detector)
         for rank, p in zip(ranked, holm, strict=True)

@@ -28,6 +28,13 @@ def own_parts(spec: RunSpec, data: Dataset) -> Parts | None:
     return Parts(tuple(network.layers), tuple(network.matrices), tuple(network.blocks))
 
 
+def engine_of(spec: RunSpec, device: str) -> str:
+    """Name of the module here that trains a run on a kind of device."""
+    if not by_hand(spec):
+        return "generic"
+    return "cpu" if device == "cpu" else "cuda"
+
+
 def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Dataset]) -> Engine:
     """An engine with runs that share their shape, in their initial state.
 
@@ -36,11 +43,12 @@ def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Datase
     device
         ``cpu``, ``cuda``, or ``cuda-tf32``: matrix products with 10 bits of mantissa.
     """
-    if not by_hand(specs[0]):
+    engine = engine_of(specs[0], device)
+    if engine == "generic":
         from grokscope.train.engines.generic import GenericEngine
 
         return GenericEngine(specs, datasets, device=device)
-    if device == "cpu":
+    if engine == "cpu":
         from grokscope.train.engines.cpu import CpuEngine
 
         return CpuEngine(specs, datasets)

@@ -128,7 +128,9 @@ def ranks_of(singular_values: NDArray[np.float64], tolerance: float) -> NDArray[
         stable = np.square(sigma / largest).sum(axis=1)
     surprise = np.log(share, where=share > 0, out=np.zeros_like(share))
     effective = np.exp(-(share * surprise).sum(axis=1))
-    numerical = np.where(np.isnan(largest[:, 0]), np.nan, (sigma > tolerance * largest).sum(axis=1))
+    numerical = np.where(
+        np.isnan(largest[:, 0]), np.nan, (sigma > tolerance * largest).sum(axis=1)
+    )
     return np.stack([effective, stable, numerical])
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from grokscope.runs.spec import RunSpec
 from grokscope.train.dataset import Dataset
-from grokscope.train.engines import kernels
+from grokscope.train.engines import kernels, updates
 from grokscope.train.engines.base import ADAM_EPS, MAX_ROWS, Columns, select_runs, weight_ranks
 from grokscope.train.engines.vectors import flush_subnormals
+from grokscope.train.engines.work import make_work
 from grokscope.train.initial import initial_parameters
 from grokscope.train.models import Parameters, Shape, arrays_of, total_squares
 
@@ -47,7 +48,7 @@ class CpuEngine:
         specs: Sequence[RunSpec],
         datasets: Sequence[Dataset],
         *,
-        dtype: DTypeLike = np.float32,
+        dtype: type[np.floating] = np.float32,
         tile_rows: int = TILE_ROWS,
     ) -> None:
         # More runs at a time gain more than more threads per run.
@@ -56,7 +57,7 @@ class CpuEngine:
         # times slower (measured; docs/design.md).
         flush_subnormals(True)
         self._specs, self._datasets = list(specs), list(datasets)
-        self._dtype, self._tile_rows = np.dtype(dtype), tile_rows
+        self._dtype, self._tile_rows = dtype, tile_rows
         self.shape = shape = Shape.of_all(specs, datasets)
         self.n_parameters = shape.n_parameters
         self._columns = Columns(specs[0])
@@ -73,7 +74,7 @@ class CpuEngine:
         self._rates = rates
         self._shrink = (1 - rates * decays).astype(self._dtype)
 
-        self._work = kernels.make_work(shape, tile_rows, self._dtype)
+        self._work = make_work(shape, tile_rows, self._dtype)
         data = {part: arrays_of(datasets, part) for part in ("train", "test")}
         self._sizes = {"train": shape.n_train, "test": shape.n_test}
         if not shape.classifies:
@@ -97,7 +98,7 @@ class CpuEngine:
         shape, data = self.shape, self._data[part]
         sums = np.zeros((len(self._specs), 3))
         # The loss is a mean.
-        scale = self._dtype.type(1 / shape.n_train)
+        scale = self._dtype(1 / shape.n_train)
         for run in range(len(sums)):
             arrays = self._flat[run], self._gradient[run], self._work
             if shape.classifies:
@@ -146,8 +147,8 @@ class CpuEngine:
         means = self._pass("train", True)
         log[:, :2] = means[:, :2]
         for run in range(len(log)):
-            kernels.norms(self._gradient[run], self._segments, log[run, columns.grad_norms])
-            kernels.norms(self._flat[run], self._segments, log[run, columns.weight_norms])
+            updates.norms(self._gradient[run], self._segments, log[run, columns.grad_norms])
+            updates.norms(self._flat[run], self._segments, log[run, columns.weight_norms])
         log[:, columns.tested.start :] = np.nan
         if tested:
             log[:, columns.tested] = np.hstack([self._pass("test", False)[:, :2], means[:, 2:]])
@@ -160,14 +161,16 @@ class CpuEngine:
 
     def _update(self) -> None:
         self._updates += 1
-        beta1, beta2 = self._specs[0].betas
+        betas = self._specs[0].betas
+        assert betas is not None
+        beta1, beta2 = betas
         constants = np.array(
             [1 - beta1, beta2, 1 - beta2, (1 - beta2**self._updates) ** 0.5, ADAM_EPS],
             self._dtype,
         )
         rates = (self._rates / (1 - beta1**self._updates)).astype(self._dtype)
         for run in range(len(rates)):
-            kernels.adamw(
+            updates.adamw(
                 self._flat[run],
                 self._gradient[run],
                 self._mean[run],

@@ -1,8 +1,7 @@
-"""Passes of a training step on CPU: networks of one run, their gradients, AdamW.
+"""Passes of a training step on CPU: the networks of one run and their gradients.
 
-Rows go through the network in tiles so small that everything about them stays in cache. Matrices
-of a pass are copies with padding (:class:`Work`): rows of whole vectors, so that no loop has a
-remainder. Padding holds zeros or, in sums over classes, what changes no sum.
+Rows go through the network in tiles so small that everything about them stays in cache, and
+through copies of the matrices (:class:`grokscope.train.engines.work.Work`).
 
 The order of every sum is written here and in :mod:`grokscope.train.engines.vectors`; there are no
 fast-math flags. NaN must get through every pass, or a diverged run would look healthy: hence the
@@ -12,19 +11,16 @@ direction of the comparisons.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import types
 from numba.extending import overload
-from numpy.typing import DTypeLike, NDArray
 
+from grokscope.train.engines.compiling import compiled, within
 from grokscope.train.engines.vectors import (
     LANES,
-    ROWS,
     add_outer,
-    compiled,
-    doubled,
     fma,
     gated,
     larger,
@@ -37,7 +33,7 @@ from grokscope.train.engines.vectors import (
     store,
     total,
 )
-from grokscope.train.models import Shape
+from grokscope.train.engines.work import copy_in, copy_out, give_upper, take_upper, turn, whole
 
 # exp of less is subnormal, and subnormals are slow; a probability below e^-87 is negligible.
 _LOWEST = np.float32(-87.0)
@@ -52,164 +48,6 @@ _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
 _ROUND = np.float32(1.5 * 2**23)
 # Factors of at most some 1,000 multiplied before a logarithm: no overflow of a double.
 _FACTORS = 64
-_LINE = 64
-
-
-def _up(size: int, unit: int) -> int:
-    return -(-size // unit) * unit
-
-
-def _stride(columns: int) -> int:
-    """Numbers from row to row: an odd number of vectors, so that rows share no place in cache."""
-    vectors = _up(columns, LANES) // LANES
-    return (vectors + (vectors % 2 == 0)) * LANES
-
-
-def _zeros(size: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Zeros from the start of a cache line on: no vector lies in two lines."""
-    count = math.prod(size) * np.dtype(dtype).itemsize
-    room = np.zeros(count + _LINE, np.uint8)
-    start = -room.ctypes.data % _LINE
-    return room[start : start + count].view(dtype).reshape(size)
-
-
-class Work(NamedTuple):
-    """Arrays of a pass over one run, all with padding; layers are counted from 0 here.
-
-    Attributes
-    ----------
-    table, table_gradient : (2 n_symbols or 2, stride)
-        What a first layer adds for a symbol: its weights, or embeddings times weights; the bias is
-        in the rows of a. Where the input is a number: its weights and its bias.
-    first, first_turned, first_gradient : (2, embedding_dim or width, stride)
-        Weights of the first layer for a and for b, transposed, and their gradient (embeddings
-        only).
-    embedding, embedding_gradient : (2, n_symbols, stride)
-    weights, turned, gradients : (depth - 2, width + 1 or width, stride)
-        Of the layers between the first and the last: weights and bias, transposed weights, and
-        gradients of weights and bias.
-    last, last_turned, last_gradient
-        The same of the last layer. The padding of its bias is minus infinity: a class without
-        probability.
-    hidden : (depth - 1, rows, stride)
-        Activations, then a one: with it weights and bias are one matrix.
-    deltas : (2, rows, stride)
-        Gradients of activations, of two layers in turn.
-    output : (rows, stride)
-        Of the last layer, and its gradient (classes).
-    column_gradient : (stride,)
-        That of the last layer (one number).
-    target, share : (rows,)
-    """
-
-    table: NDArray[Any]
-    table_gradient: NDArray[Any]
-    first: NDArray[Any]
-    first_turned: NDArray[Any]
-    first_gradient: NDArray[Any]
-    embedding: NDArray[Any]
-    embedding_gradient: NDArray[Any]
-    weights: NDArray[Any]
-    turned: NDArray[Any]
-    gradients: NDArray[Any]
-    last: NDArray[Any]
-    last_turned: NDArray[Any]
-    last_gradient: NDArray[Any]
-    hidden: NDArray[Any]
-    deltas: NDArray[Any]
-    output: NDArray[Any]
-    column_gradient: NDArray[Any]
-    target: NDArray[Any]
-    share: NDArray[Any]
-
-
-def make_work(shape: Shape, tile_rows: int, dtype: DTypeLike) -> Work:
-    """Work space for networks of a shape and tiles of at most `tile_rows` rows."""
-
-    def matrix(rows: int, columns: int, *layers: int) -> NDArray[Any]:
-        # Rows of the left factor of a product, and of its result, go to the end of a block.
-        return _zeros((*layers, _up(rows, ROWS) + ROWS, _stride(columns)), dtype)
-
-    width, n_out, depth = shape.sizes[1], shape.sizes[-1], shape.depth
-    table_rows, embedded = max(2 * shape.n_symbols, 2), shape.embedding_dim
-    work = Work(
-        table=matrix(table_rows, width + 1),
-        table_gradient=matrix(table_rows, width + 1),
-        first=matrix(embedded, width, 2),
-        first_turned=matrix(width, embedded, 2),
-        first_gradient=matrix(embedded, width, 2),
-        embedding=matrix(shape.n_symbols, embedded, 2),
-        embedding_gradient=matrix(shape.n_symbols, embedded, 2),
-        weights=matrix(width + 1, width, depth - 2),
-        turned=matrix(width, width, depth - 2),
-        gradients=matrix(width + 1, width, depth - 2),
-        last=matrix(width + 1, n_out),
-        last_turned=matrix(n_out, width + 1),
-        last_gradient=matrix(width + 1, n_out),
-        hidden=matrix(tile_rows, width + 1, depth - 1),
-        deltas=matrix(tile_rows, width + 1, 2),
-        output=matrix(tile_rows, n_out),
-        column_gradient=np.zeros(_stride(width + 1), dtype),
-        target=np.zeros(tile_rows, dtype),
-        share=np.zeros(tile_rows, dtype),
-    )
-    work.last[width, n_out:] = -np.inf
-    work.hidden[:, :, width] = 1
-    return work
-
-
-@compiled
-def _whole(columns: int) -> int:
-    """Columns of the vectors that hold these."""
-    return (columns + LANES - 1) // LANES * LANES
-
-
-@compiled
-def _copy_in(flat: Any, at: int, rows: int, columns: int, out: Any) -> int:
-    """Copy a matrix out of flat parameters; the place after it."""
-    for i in range(rows):
-        for j in range(columns):
-            out[i, j] = flat[at + i * columns + j]
-    return at + rows * columns
-
-
-@compiled
-def _turn(matrix: Any, rows: int, columns: int, out: Any) -> None:
-    for i in range(rows):
-        for j in range(columns):
-            out[j, i] = matrix[i, j]
-
-
-@compiled
-def _copy_out(matrix: Any, rows: int, columns: int, flat: Any, at: int) -> int:
-    """Copy a matrix into flat gradients; the place after it."""
-    for i in range(rows):
-        for j in range(columns):
-            flat[at + i * columns + j] = matrix[i, j]
-    return at + rows * columns
-
-
-@compiled
-def _take_upper(flat: Any, at: int, width: int, n_out: int, work: Any, wanted: bool) -> None:
-    """Copy the parameters of all layers but the first, at `at`, and what `wanted` needs."""
-    for layer in range(work.weights.shape[0]):
-        at = _copy_in(flat, at, width + 1, width, work.weights[layer])
-        if wanted:
-            _turn(work.weights[layer], width, width, work.turned[layer])
-    _copy_in(flat, at, width + 1, n_out, work.last)
-    _turn(work.last, width + 1, n_out, work.last_turned)
-    if wanted:
-        work.table_gradient[:] = _ZERO
-        work.gradients[:] = _ZERO
-        work.last_gradient[:] = _ZERO
-
-
-@compiled
-def _give_upper(work: Any, width: int, n_out: int, gradient: Any, at: int) -> None:
-    """Copy their gradients out."""
-    for layer in range(work.weights.shape[0]):
-        at = _copy_out(work.gradients[layer], width + 1, width, gradient, at)
-    _copy_out(work.last_gradient, width + 1, n_out, gradient, at)
 
 
 def _exp(x: Any) -> Any:
@@ -221,15 +59,15 @@ def _exp(x: Any) -> Any:
 def _choose_exp(x: Any) -> Any:
     def single(x: Any) -> Any:
         x = larger(spread(_LOWEST), x)
-        whole = fma(x, spread(_LOG2_E), spread(_ROUND))
-        n = whole - spread(_ROUND)
+        bits = fma(x, spread(_LOG2_E), spread(_ROUND))
+        n = bits - spread(_ROUND)
         r = fma(n, spread(_LN2_LOW), fma(n, spread(_LN2_HIGH), x))
         p = fma(spread(_P0), r, spread(_P1))
         p = fma(p, r, spread(_P2))
         p = fma(p, r, spread(_P3))
         p = fma(p, r, spread(_P4))
         p = fma(p, r, spread(_P5))
-        return scaled(fma(p, r * r, r + spread(_ONE)), whole)
+        return scaled(fma(p, r * r, r + spread(_ONE)), bits)
 
     def double(x: Any) -> Any:
         return library_exp(x)
@@ -237,7 +75,7 @@ def _choose_exp(x: Any) -> Any:
     return single if x.number == types.float32 else double
 
 
-@compiled
+@within
 def _softmax(
     work: Any,
     n_out: int,
@@ -260,7 +98,7 @@ def _softmax(
         class has a gradient of exactly zero.
     """
     output, target, share = work.output, work.target, work.share
-    stride, columns = output.shape[1], _whole(n_out)
+    stride, columns = output.shape[1], whole(n_out)
     for i in range(n):
         c = classes[start + i]
         target[i] = output[i, c]
@@ -313,11 +151,11 @@ def _softmax(
     sums[2] += collapsed
 
 
-@compiled
+@within
 def _forward(work: Any, width: int, n: int) -> None:
     """Hidden layers after the first."""
     hidden = work.hidden
-    stride, columns = hidden.shape[2], _whole(width)
+    stride, columns = hidden.shape[2], whole(width)
     for layer in range(1, hidden.shape[0]):
         x = hidden[layer]
         multiply(hidden[layer - 1], work.weights[layer - 1], x, n, width, width + 1)
@@ -328,7 +166,7 @@ def _forward(work: Any, width: int, n: int) -> None:
             x[i, width] = _ONE
 
 
-@compiled
+@within
 def _backward(work: Any, width: int, n: int) -> Any:
     """Gradients of the hidden layers after the first, from that of the last one's activations.
 
@@ -338,7 +176,7 @@ def _backward(work: Any, width: int, n: int) -> Any:
         The gradient of the first layer's activations.
     """
     hidden, deltas = work.hidden, work.deltas
-    stride, columns = hidden.shape[2], _whole(width)
+    stride, columns = hidden.shape[2], whole(width)
     top = hidden.shape[0] - 1
     for layer in range(top, 0, -1):
         delta, below = deltas[layer % 2], deltas[(layer - 1) % 2]
@@ -387,22 +225,22 @@ def symbols_pass(
     if embedded:
         at = 0
         for half in range(2):
-            at = _copy_in(flat, at, n_symbols, embedded, work.embedding[half])
+            at = copy_in(flat, at, n_symbols, embedded, work.embedding[half])
         for half in range(2):
             first = work.first[half]
-            at = _copy_in(flat, at, embedded, width, first)
+            at = copy_in(flat, at, embedded, width, first)
             # In this order: the last block of a's rows reaches into those of b.
             rows = table[half * n_symbols :]
             multiply(work.embedding[half], first, rows, n_symbols, width, embedded)
             if wanted:
-                _turn(first, embedded, width, work.first_turned[half])
+                turn(first, embedded, width, work.first_turned[half])
     else:
-        at = _copy_in(flat, 0, 2 * n_symbols, width, table)
+        at = copy_in(flat, 0, 2 * n_symbols, width, table)
     for a in range(n_symbols):
         for j in range(width):
             table[a, j] += flat[at + j]
-    _take_upper(flat, at + width, width, n_out, work, wanted)
-    x, stride, columns = work.hidden[0], work.hidden.shape[2], _whole(width)
+    take_upper(flat, at + width, width, n_out, work, wanted)
+    x, stride, columns = work.hidden[0], work.hidden.shape[2], whole(width)
     top = work.hidden.shape[0] - 1
     grown = work.table_gradient
     tile = work.target.size
@@ -435,21 +273,21 @@ def symbols_pass(
         for half in range(2):
             rows, back = grown[half * n_symbols :], work.embedding_gradient[half]
             multiply(rows, work.first_turned[half], back, n_symbols, embedded, width)
-            at = _copy_out(back, n_symbols, embedded, gradient, at)
+            at = copy_out(back, n_symbols, embedded, gradient, at)
         for half in range(2):
             rows, back = grown[half * n_symbols :], work.first_gradient[half]
             back[:] = _ZERO
             add_outer(work.embedding[half], rows, back, embedded, width, n_symbols)
-            at = _copy_out(back, embedded, width, gradient, at)
+            at = copy_out(back, embedded, width, gradient, at)
     else:
-        at = _copy_out(grown, 2 * n_symbols, width, gradient, at)
+        at = copy_out(grown, 2 * n_symbols, width, gradient, at)
     # Every sample has one a: the sum over the a's is the sum over the samples.
     for j in range(width):
         gradient[at + j] = _ZERO
     for a in range(n_symbols):
         for j in range(width):
             gradient[at + j] += grown[a, j]
-    _give_upper(work, width, n_out, gradient, at + width)
+    give_upper(work, width, n_out, gradient, at + width)
 
 
 @compiled
@@ -472,8 +310,8 @@ def numbers_pass(
     sums : (3,) float64
         The sum of squared errors is added to the first two.
     """
-    _take_upper(flat, _copy_in(flat, 0, 2, width, work.table), width, 1, work, wanted)
-    x, stride, columns = work.hidden[0], work.hidden.shape[2], _whole(width)
+    take_upper(flat, copy_in(flat, 0, 2, width, work.table), width, 1, work, wanted)
+    x, stride, columns = work.hidden[0], work.hidden.shape[2], whole(width)
     table, weight = work.table, work.last_turned
     top = work.hidden.shape[0] - 1
     grown, column = work.table_gradient, work.column_gradient
@@ -493,14 +331,14 @@ def numbers_pass(
         for i in range(n):
             at = i * stride
             products = load(last, at) * load(weight, 0)
-            for j in range(LANES, _whole(width + 1), LANES):
+            for j in range(LANES, whole(width + 1), LANES):
                 products = fma(load(last, at + j), load(weight, j), products)
             error = total(products) - targets[start + i]
             squares += error * error
             if wanted:
                 d = scale * (error + error)
                 factor = spread(d)
-                for j in range(0, _whole(width + 1), LANES):
+                for j in range(0, whole(width + 1), LANES):
                     store(column, j, fma(factor, load(last, at + j), load(column, j)))
                     store(delta, at + j, factor * load(weight, j))
         if not wanted:
@@ -518,57 +356,4 @@ def numbers_pass(
     if wanted:
         for j in range(width + 1):
             work.last_gradient[j, 0] = column[j]
-        _give_upper(work, width, 1, gradient, _copy_out(grown, 2, width, gradient, 0))
-
-
-@compiled
-def norms(flat: Any, segments: Any, out: Any) -> None:
-    """Euclidean norm of each layer.
-
-    Parameters
-    ----------
-    flat : (P,)
-    segments : (n_layers, 2) int64, first and last-plus-one index of each layer
-    out : (n_layers,), overwritten
-    """
-    for layer in range(segments.shape[0]):
-        start, stop = segments[layer, 0], segments[layer, 1]
-        whole = start + (stop - start) // LANES * LANES
-        parts = spread(0.0)
-        for j in range(start, whole, LANES):
-            values = doubled(load(flat, j))
-            parts = fma(values, values, parts)
-        squares = total(parts)
-        for j in range(whole, stop):
-            squares += np.float64(flat[j]) * np.float64(flat[j])
-        out[layer] = math.sqrt(squares)
-
-
-@compiled
-def adamw(
-    parameters: Any,
-    gradient: Any,
-    mean: Any,
-    square: Any,
-    shrink: Any,
-    rate: Any,
-    constants: Any,
-) -> None:
-    """One update of :class:`torch.optim.AdamW`, in its order of operations.
-
-    Parameters
-    ----------
-    parameters, gradient, mean, square : (P,), all but the gradient updated in place
-    shrink, rate
-        1 - learning rate * weight decay, and learning rate / (1 - beta1^t).
-    constants : (5,), 1 - beta1, beta2, 1 - beta2, sqrt(1 - beta2^t), epsilon
-    """
-    lerp, beta2, share = constants[0], constants[1], constants[2]
-    correction, epsilon = constants[3], constants[4]
-    p, g, m, v = parameters, gradient, mean, square
-    for j in range(p.size):
-        m[j] = m[j] + lerp * (g[j] - m[j])
-        v[j] = v[j] * beta2 + share * g[j] * g[j]
-        denominator = np.sqrt(v[j]) / correction + epsilon
-        p[j] = p[j] * shrink - rate * m[j] / denominator
-
+        give_upper(work, width, 1, gradient, copy_out(grown, 2, width, gradient, 0))

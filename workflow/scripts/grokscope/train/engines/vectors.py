@@ -13,19 +13,25 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core import cgutils as _cgutils
+from numba.extending import intrinsic as _intrinsic
+from numba.extending import models, overload, register_model
+
+from grokscope.train.engines.compiling import compiled, within
 
 LANES = 8
 # Rows of a block of a product, and numbers in one of its two columns of vectors: as many as the
 # registers hold (16 of 8 floats with AVX2, 32 of 16 with AVX-512), which changes no number.
 ROWS, BLOCK_LANES = (8, 16) if binding.get_host_cpu_features().get("avx512f") else (6, LANES)
 _INT32 = ir.IntType(32)
+cgutils: Any = _cgutils
 
-compiled = numba.njit(cache=True, error_model="numpy")
+
+def intrinsic(define: Any) -> Any:
+    """A function for compiled code, of what generates it; its arguments are other ones."""
+    return _intrinsic(define)
 
 
 class Vector(types.Type):
@@ -39,7 +45,9 @@ class Vector(types.Type):
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Vector) -> None:
-        super().__init__(manager, of, ir.VectorType(manager.lookup(of.number).get_value_type(), LANES))
+        super().__init__(  # type: ignore[no-untyped-call]
+            manager, of, ir.VectorType(manager.lookup(of.number).get_value_type(), LANES)
+        )
 
 
 def _call(builder: Any, name: str, *args: Any) -> Any:
@@ -147,7 +155,9 @@ library_exp = _elementwise(lambda builder, a: _call(builder, "exp", a))
 # The larger of two; b where one of them is NaN.
 larger = _elementwise(lambda builder, a, b: _choose(builder, ">", a, b, a, b))
 # x where the gate is positive or NaN, else 0: ReLU (of itself) and its gradient.
-gated = _elementwise(lambda builder, gate, x: _choose(builder, "<=", gate, _zero(gate), _zero(x), x))
+gated = _elementwise(
+    lambda builder, gate, x: _choose(builder, "<=", gate, _zero(gate), _zero(x), x)
+)
 # x times 2 to the power of the lowest bits of a float32; neither x nor the result is subnormal.
 scaled = _elementwise(_scaled)
 
@@ -216,9 +226,9 @@ def _block(vectors: int, lanes: int, add: bool) -> Any:
     ``out[i, j] = sum_k a[i, k] b[k, j]`` for :data:`ROWS` rows and ``vectors * lanes`` columns;
     each a chain of fused multiplications and additions over k, whatever the shape of the block.
 
-    Arguments of the intrinsic, places and steps in the order of memory: `out`, its place, its step
-    from row to row; `a`, its place, its steps along i and along k; `b`, its place, its step along k;
-    the number of k. With `add` the sums are added to `out`.
+    Arguments of the intrinsic, places and steps in the order of memory: `out`, its place, its
+    step from row to row; `a`, its place, its steps along i and along k; `b`, its place, its step
+    along k; the number of k. With `add` the sums are added to `out`.
     """
 
     @intrinsic
@@ -237,9 +247,7 @@ def _block(vectors: int, lanes: int, add: bool) -> Any:
         n: Any,
     ) -> Any:
         place = types.intp
-        signature = types.void(
-            out, place, place, a, place, place, place, b, place, place, place
-        )
+        signature = types.void(out, place, place, a, place, place, place, b, place, place, place)
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             kinds = signature.args
@@ -264,9 +272,7 @@ def _block(vectors: int, lanes: int, add: bool) -> Any:
 
             k = variable(intp, ir.Constant(intp, 0))
             x, y = variable(left.type, left), variable(right.type, right)
-            sums = [
-                variable(vector, ir.Constant(vector, None)) for _ in range(ROWS * vectors)
-            ]
+            sums = [variable(vector, ir.Constant(vector, None)) for _ in range(ROWS * vectors)]
 
             def part(pointer: Any, column: int) -> tuple[Any, int]:
                 pointer = builder.gep(pointer, [ir.Constant(intp, column * lanes)])
@@ -313,15 +319,15 @@ _wide, _narrow = _block(2, BLOCK_LANES, False), _block(1, LANES, False)
 _wide_add, _narrow_add = _block(2, BLOCK_LANES, True), _block(1, LANES, True)
 
 
-@compiled
+@within
 def multiply(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
     """``out = a @ b`` of matrices with padding.
 
     Parameters
     ----------
     a, b, out : (rows, stride)
-        The first ``(m, k)``, ``(k, n)`` and ``(m, n)`` count. Of `a` and `out` there are rows up to
-        the next multiple of :data:`ROWS`, of `b` and `out` columns up to the next multiple of
+        The first ``(m, k)``, ``(k, n)`` and ``(m, n)`` count. Of `a` and `out` there are rows up
+        to the next multiple of :data:`ROWS`, of `b` and `out` columns up to the next multiple of
         :data:`LANES`; what lies there in `out` is overwritten.
     """
     step, a_step, b_step = out.shape[1], a.shape[1], b.shape[1]
@@ -336,7 +342,7 @@ def multiply(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
         j += LANES
 
 
-@compiled
+@within
 def add_outer(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
     """``out += a.T @ b``; as :func:`multiply`, but `a` is ``(k, m)``."""
     step, a_step, b_step = out.shape[1], a.shape[1], b.shape[1]
@@ -354,7 +360,9 @@ def add_outer(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
 def _switched(builder: Any, register: Any, bits: int, on: Any) -> Any:
     """The register with the bits set or not."""
     mask = ir.Constant(register.type, bits)
-    return builder.select(on, builder.or_(register, mask), builder.and_(register, builder.not_(mask)))
+    return builder.select(
+        on, builder.or_(register, mask), builder.and_(register, builder.not_(mask))
+    )
 
 
 @intrinsic

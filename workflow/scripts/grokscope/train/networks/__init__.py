@@ -21,5 +21,5 @@ def make_network(spec: RunSpec, data: Dataset) -> Network:
         If it is a user's and cannot be used.
     """
     network = _MAKERS[spec.model](spec, TaskDescription.of(spec, data.samples))
-    network.scale(spec.initial_scale)
+    network.scale(spec.init_scale)
     return network

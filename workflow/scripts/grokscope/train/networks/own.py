@@ -108,6 +108,8 @@ def _check(name: str, module: nn.Module, task: TaskDescription) -> None:
             f"module: {name} returned {found} for inputs of shape {tuple(inputs.shape)}; "
             f"{wanted} is needed: (samples, n_outputs)"
         )
+    if not output.isfinite().all():
+        raise ModuleError(f"module: {name}: its output has infinite values or NaN at the start")
     if not output.requires_grad:
         raise ModuleError(f"module: {name}: no parameter of it has an influence on its output")
     # A weighted sum: that of a softmax or a normalised output would be constant.

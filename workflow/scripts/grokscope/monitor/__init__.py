@@ -1,0 +1,1 @@
+"""Monitor: norms, logs and alarms of any training loop, while it runs."""

@@ -1,0 +1,1 @@
+"""The explorer: runs, curves, scores and alarms of all results in one page."""
