@@ -46,6 +46,7 @@ class OnsetSettings:
     train_threshold: float
     test_thresholds: tuple[float, ...]
     event_threshold: float
+    lost_below: float
 
 
 @dataclass(frozen=True)

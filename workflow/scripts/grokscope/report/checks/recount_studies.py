@@ -24,7 +24,7 @@ Tables = Mapping[str, pd.DataFrame]
 # Rows as printed: by head of the column, a text, a number, several numbers, or None for a dash.
 Rows = list[dict[str, Any]]
 # In this order a tied vote is decided.
-PHASES = ("confusion", "memorisation", "grokking", "comprehension", "diverged")
+PHASES = ("confusion", "memorisation", "grokking", "comprehension", "collapsed", "diverged")
 VOTES = (*PHASES, "unknown")
 
 
