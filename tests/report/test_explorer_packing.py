@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from claim_tables import SETTINGS, build, key
+from grokscope.evaluate.study import Study
 from grokscope.measure.alarms import alarm_steps
 from grokscope.report.explorer.curves import BUCKETS, LEVELS, run_curves
 from grokscope.report.explorer.levels import codes, offered
 from grokscope.report.explorer.packing import Packer, deltas
+from grokscope.report.explorer.runs import first_alarms
 
 
 def test_a_spike_of_one_step_is_kept_wherever_it_is() -> None:
@@ -87,3 +90,11 @@ def test_values_that_a_type_does_not_hold_are_refused() -> None:
     packer.put("a", [255], "u1")
     with pytest.raises(ValueError, match="packed already"):
         packer.put("a", [1], "u1")
+
+
+def test_a_detector_that_a_run_cannot_have_missed_nothing_there() -> None:
+    tables = build([key(seed=seed) for seed in (1, 2)])
+    study = Study.from_transitions(tables["transitions"], SETTINGS)
+    columns = first_alarms(study, "gai", {}, {0})
+    assert columns["gai_verdict"]["values"] == ["missed", "not testable"]
+    assert first_alarms(study, "gai", {}, ()) == {}

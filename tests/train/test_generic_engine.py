@@ -15,7 +15,7 @@ from grokscope.train.dataset import make_dataset
 from grokscope.train.engines.generic import GenericEngine, Training
 from grokscope.train.loop import iter_train, train
 from grokscope.train.losses import score
-from grokscope.train.networks import make_network
+from grokscope.train.networks.factory import make_network
 from grokscope.train.optimizers import rate_factor
 from reference import reference_steps
 

@@ -11,7 +11,7 @@ from grokscope.runs.grid import expand_study
 from grokscope.train.checkpoint import Checkpoint
 from grokscope.train.dataset import make_dataset
 from grokscope.train.loop import iter_train, train
-from grokscope.train.networks import make_network
+from grokscope.train.networks.factory import make_network
 
 GOOD = '''
 import torch

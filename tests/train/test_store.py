@@ -122,7 +122,7 @@ def test_all_code_that_trains_is_in_the_key_and_no_other_engines(model):
     apart = {"grokscope.train.loop", "grokscope.core.errors", "grokscope.core.files"}
     loaded = set(run.stdout.split()) - apart
     assert loaded <= code
-    for_networks = {"grokscope.train.networks", "grokscope.train.networks.transformer"}
+    for_networks = {"grokscope.train.networks.factory", "grokscope.train.networks.own"}
     for_networks |= {"grokscope.train.optimizers", "grokscope.train.losses"}
     by_hand = {"grokscope.train.engines.cpu", "grokscope.train.engines.kernels"}
     wanted, others = (by_hand, for_networks) if model == "mlp" else (for_networks, by_hand)

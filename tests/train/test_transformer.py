@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from grokscope.data.parts import transformer_parts
 from grokscope.train.dataset import make_dataset
-from grokscope.train.networks import make_network
+from grokscope.train.networks.factory import make_network
 
 KINDS = {
     "nanda": {},

@@ -8,10 +8,11 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from foreign_logs import curves
-from grokscope import read_runs
+from grokscope import GradientMonitor, read_runs
 from project import copy_checkout, run_tool
 from synthetic import learning_run
 
@@ -35,9 +36,34 @@ CONFIG = {
             "claims": "PD",
             "source": {"files": "logs/sparse/*.jsonl", "run": {"path": "s{seed}.jsonl"}},
         },
+        "watched": {
+            "kind": "early_warning",
+            "source": {"files": "logs/watched/*.parquet", "run": {"seed": {"config": "seed"}}},
+        },
     },
     "analysis": {"evaluation": {"surrogates": 19}, "multiverse": {"windows": [20]}},
 }
+
+
+def watch(path, seed):
+    """Train a small network that memorises and generalises, under the monitor."""
+    torch.manual_seed(seed)
+    inputs = torch.randn(100, 8)
+    labels = (inputs[:, 0] * inputs[:, 1] > 0).long()
+    model = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    with GradientMonitor(model, optimizer, path=path, config={"seed": seed}) as monitor:
+        for step in range(800):
+            scores = model(inputs)
+            loss = torch.nn.functional.cross_entropy(scores, labels)
+            loss.backward()
+            accuracy = (scores.argmax(1) == labels).float().mean()
+            monitor.log(train_loss=loss, train_accuracy=accuracy)
+            if step % 10 == 0:
+                # Of inputs that it was trained on: what is asked is how the workflow reads it.
+                monitor.log(test_accuracy=accuracy, test_loss=loss)
+            optimizer.step()
+            optimizer.zero_grad()
 
 
 def snakemake(folder, *arguments):
@@ -70,10 +96,13 @@ def done(tmp_path_factory):
         lines = curves(onset=700 + 50 * seed).to_dict("records")
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (folder / f"logs/sparse/s{seed}.jsonl").write_text(text)
+    (folder / "logs/watched").mkdir()
+    for seed in range(3):
+        watch(folder / f"logs/watched/{seed}.parquet", seed)
     finished = snakemake(folder)
     # One job for the logs of a panel.
     assert {name for name in finished if name.startswith("import")} == {
-        f"import_block_{number}" for number in range(1, 5)
+        f"import_block_{number}" for number in range(1, 6)
     }
     return folder
 
@@ -109,6 +138,22 @@ def test_imported_runs_are_read_like_trained_ones(done):
     assert frame["learning_rate"].unique().tolist() == [0.01]
     assert frame["grad_norm_2"].notna().all()
     assert set(frame["task"]) == {"one", "two"}
+
+
+def test_what_the_monitor_wrote_is_evaluated(done):
+    frame = read_runs(done, study="watched")
+    assert len(frame) == 3 * 801
+    assert set(frame.filter(like="grad_norm_")) == {"grad_norm_0", "grad_norm_2"}
+    # The last row has no update, so no gradient either.
+    unknown = frame["grad_norm"].isna()
+    assert frame.loc[unknown, "step"].tolist() == [800] * 3
+    runs = pd.read_parquet(done / "results/tables/runs.parquet")
+    assert runs.loc[runs["study"] == "watched", "not_testable"].isna().all()
+    transitions = pd.read_parquet(done / "results/tables/transitions.parquet")
+    assert transitions.loc[transitions["study"] == "watched", "test_onset_step"].notna().all()
+    evaluation = pd.read_parquet(done / "results/tables/evaluation.parquet")
+    mine = evaluation[evaluation["study"] == "watched"]
+    assert {"gai", "weight_norm_turn"} <= set(mine["detector"])
 
 
 def test_nothing_is_done_again_without_a_change(again):

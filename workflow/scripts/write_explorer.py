@@ -10,8 +10,8 @@ from grokscope.data.trace_reader import read_traces
 from grokscope.report.explorer.material import TABLES, pack_explorer
 from grokscope.report.explorer.page import render_explorer
 from grokscope.report.studies import read_studies
+from grokscope.runs.imported import read_any_specs
 from grokscope.runs.settings import Analysis
-from grokscope.runs.spec import read_specs
 from grokscope.workflow.script import run
 
 
@@ -19,7 +19,7 @@ def main(snakemake: Any) -> None:
     """Read each trace once, write one HTML file."""
     files = snakemake.input
     packed = pack_explorer(
-        read_traces(files.traces, read_specs(snakemake.params.specs)),
+        read_traces(files.traces, read_any_specs(snakemake.params.specs)),
         tables={name: read_table(files[name], name) for name in TABLES},
         studies=read_studies(snakemake.params.studies),
         published=read_published(files.published),

@@ -18,6 +18,7 @@ from grokscope.core.files import replacing
 from grokscope.data.logs.describe import describe
 from grokscope.data.trace_reader import OtherVersionError, TraceError
 from grokscope.data.trace_tree import left_over, move_away, plan_of
+from grokscope.monitor.records import recover
 from grokscope.runs.config import default_of
 from grokscope.runs.kinds import KINDS
 from grokscope.train.store import Entry, TraceStore, UnreadableError
@@ -185,6 +186,13 @@ def _add_import(commands: Any) -> None:
     logs.set_defaults(run_command=_import)
 
 
+def _recover(options: argparse.Namespace) -> int:
+    for path in options.files:
+        rows = recover(path)
+        print(f"{path}: {rows:,} rows of a run that did not end by itself")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     parser = argparse.ArgumentParser(prog="grokscope", description=__doc__)
@@ -213,6 +221,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tidy.add_argument("--move", metavar="FOLDER", help="folder to move them to")
     tidy.set_defaults(run_command=_tidy)
     _add_import(commands)
+    died = commands.add_parser(
+        "recover", help="make the files of watched runs whose process died and that nobody resumes"
+    )
+    died.add_argument("files", nargs="+", metavar="RUN.parquet", help="as the monitor was given")
+    died.set_defaults(run_command=_recover)
     options = parser.parse_args(arguments)
     try:
         status: int = options.run_command(options)

@@ -102,10 +102,8 @@ class Trace:
         How: why it stopped, sizes, device, time and versions.
     frame
         One row per step, shape ``(steps + 1, n_columns)``; row t describes the state after t
-        updates. Null where a column was not measured.
-
-    The frame of an imported run has a row for each step from 0 to the last, null where nothing
-    was logged, so that a step is its row in all traces.
+        updates. Null where a column was not measured. That of an imported run, too, has a row for
+        each step from 0 to the last, so that a step is its row in all traces.
     """
 
     spec: AnySpec

@@ -202,7 +202,7 @@ def onsets(trace: Trace, settings: OnsetSettings) -> dict[str, Any]:
         :func:`is_unknown`) for the names ``train_onset``,
         ``test_onset`` (at ``event_threshold``) and ``test_onset_<x>`` for each x of
         ``test_thresholds``; then the same of the loss of ``test_onset``, ``test_lost``, None where
-        there is no onset.
+        nothing is known of it.
     """
     at = {
         threshold: metric_onset(trace, "test", threshold, settings.evaluations)
@@ -220,11 +220,11 @@ def onsets(trace: Trace, settings: OnsetSettings) -> dict[str, Any]:
         columns[f"{name}_step"] = None if unknown else step
         columns[f"{name}_censored"] = None if unknown else step is None
     onset = columns["test_onset_step"]
-    lost = None if onset is None else lost_onset(trace, onset, settings)
-    return columns | {
-        "test_lost_step": lost,
-        "test_lost_censored": None if onset is None else lost is None,
-    }
+    # Logs of first steps tell nothing of what came after.
+    if onset is None or (isinstance(trace.spec, ImportedSpec) and trace.spec.reached is not None):
+        return columns | {"test_lost_step": None, "test_lost_censored": None}
+    lost = lost_onset(trace, onset, settings)
+    return columns | {"test_lost_step": lost, "test_lost_censored": lost is None}
 
 
 def is_event(columns: pd.DataFrame | Mapping[str, Any], gap: int) -> NDArray[np.bool_]:

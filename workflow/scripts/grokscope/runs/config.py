@@ -14,6 +14,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from grokscope.core.schemas import read_schema
+from grokscope.runs.decoding import decode
 from grokscope.runs.names import VARIABLE
 from grokscope.runs.problems import (
     config_error,
@@ -26,15 +27,8 @@ from grokscope.runs.problems import (
     problems_of_study,
     shown,
 )
-from grokscope.runs.settings import (
-    Analysis,
-    ColumnSource,
-    Configuration,
-    Grid,
-    Source,
-    StudySettings,
-    decode,
-)
+from grokscope.runs.settings import Analysis, Configuration, Grid, StudySettings
+from grokscope.runs.sources import ColumnSource, Source
 from grokscope.runs.spec import EarlyStop
 
 

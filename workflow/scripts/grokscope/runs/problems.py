@@ -323,6 +323,11 @@ def problems_of_analysis(analysis: Mapping[str, Any]) -> Iterator[str]:
             f"analysis.onset.event_threshold: {onset['event_threshold']} is not allowed; "
             f"allowed: one of test_thresholds {onset['test_thresholds']}"
         )
+    if onset["lost_below"] > onset["event_threshold"]:
+        yield (
+            f"analysis.onset.lost_below: {onset['lost_below']} is not allowed; allowed: at most "
+            f"event_threshold {onset['event_threshold']}"
+        )
     window, order = transitions["savgol_window"], transitions["savgol_order"]
     if window % 2 == 0:
         yield f"analysis.transitions.savgol_window: {window} is not allowed; allowed: odd"

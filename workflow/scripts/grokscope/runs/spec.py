@@ -182,6 +182,18 @@ class RunSpec:
         ``mlp``, ``transformer`` or ``module``.
     module, module_code
         A user's own network: ``path/to/file.py:factory``, and the hash of the file's syntax tree.
+    heads, mlp_ratio, norm, activation, biases, initialisation, tied
+        Blocks of a transformer, and how its weights begin and are shared.
+    equals_token, positions, causal, pooling
+        What a transformer sees of a pair of symbols, and what is read out.
+    init_scale
+        Factor of all initial weights.
+    optimizer, momentum, nesterov, muon_learning_rate, warmup_steps, schedule, batch_size
+        How it is trained; None for a batch size: all samples.
+    gradient_filter, filter_decay, filter_strength
+        What is added to the gradient.
+    loss, dtype
+        What is minimised, and the numbers of parameters and activations.
     varied
         Names of the settings that belong to the run's identity because its study varies them.
         They affect the run's name alone, so they are part of neither comparisons nor traces.

@@ -115,7 +115,7 @@ def dependencies(engine: str) -> dict[str, Any]:
     )
     others = {f"grokscope.train.engines.{name}" for name in _ENGINES - {engine}}
     if engine != "generic":
-        others.add("grokscope.train.networks")
+        others.add("grokscope.train.networks.factory")
     code = code_hashes("grokscope/train/loop", without=frozenset(others))
     return {
         # How a file is written and how an error is worded decides no number.

@@ -12,7 +12,7 @@ import numpy as np
 from grokscope.data.logs.columns import nearest
 from grokscope.data.logs.rows import LogError, Rows, number_of
 from grokscope.runs.names import DECIMALS, SETTINGS, TRUTHS, WORDS
-from grokscope.runs.settings import Source
+from grokscope.runs.sources import Source
 from grokscope.runs.spec import KEY_COLUMNS, UNKNOWN, decimal_string
 
 # Seeds of logs that tell none: the runs of a cell are numbered in the order of their logs.

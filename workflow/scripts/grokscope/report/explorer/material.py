@@ -25,7 +25,7 @@ from grokscope.data.tables import run_keys
 from grokscope.data.trace import Trace
 from grokscope.evaluate import study as evaluated
 from grokscope.evaluate.matching import floats
-from grokscope.measure.detectors.registry import DETECTORS
+from grokscope.measure.detectors.registry import COMBINED, DETECTORS
 from grokscope.measure.detectors.scores import block_maxima, first_score, run_signals
 from grokscope.measure.phases import PHASES
 from grokscope.report.explorer.alarms import (
@@ -132,10 +132,15 @@ def _pack_study(
     blocks: Signals = {}
     steps: Signals = {}
     warm_up: Signals = {}
+    left_out = 0
     for trace in traces:
         of = trace.key.row()
         # Tables of several studies have the settings that any of them varies.
-        row = rows[tuple(of.get(name) for name in key)]
+        row = rows.get(tuple(of.get(name) for name in key))
+        if row is None:
+            # Of a log that begins too late to tell its onsets, see evaluate.study.
+            left_out += 1
+            continue
         near = [at for detector in stated.values() for at in detector.get(row, ())]
         onsets = [int(at) for at in onset_steps[row] if np.isfinite(at)]
         curves[row] = run_curves(trace.frame, {NEAR_ALARM: near, NEAR_ONSET: onsets})
@@ -147,9 +152,11 @@ def _pack_study(
                 warm_up.setdefault(signal, {})[row] = first_score(values)
                 if DETECTORS[detector].threshold is not None:
                     steps.setdefault(signal, {})[row] = values
-    columns = run_columns(study, tables, stated)
+    scored = {detector: blocks.get((detector, COMBINED), {}).keys() for detector in stated}
+    columns = run_columns(study, tables, stated, scored)
     varied = varying(study.runs)
     return {
+        "left_out": left_out,
         "runs": [name.partition(",")[2] for name in row_ids(study.runs, "transitions")],
         "labels": run_labels(columns, [name for name in key if name in varied]),
         "columns": columns,

@@ -5,7 +5,7 @@ Input: the tables of runs of a study. Output: columns with their meaning, one va
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,15 @@ from grokscope.runs.spec import key_columns
 
 # Tables with one row per run, in the order of their columns.
 TABLES = ("runs", "phases", "transitions")
-VERDICTS = ("hit", "false alarm", "open", "no alarm", "missed")
+VERDICTS = ("not testable", "hit", "false alarm", "open", "no alarm", "missed")
 """What became of a run's first alarm: ``open`` says that the run ended before it was known."""
 
 
 def run_columns(
-    study: Study, tables: Mapping[str, pd.DataFrame], stated: Mapping[str, Mapping[int, Any]]
+    study: Study,
+    tables: Mapping[str, pd.DataFrame],
+    stated: Mapping[str, Mapping[int, Any]],
+    scored: Mapping[str, Collection[int]],
 ) -> list[dict[str, Any]]:
     """What is known of each run, as columns.
 
@@ -38,6 +41,8 @@ def run_columns(
         Those of ``TABLES`` and ``rank``, of the study.
     stated
         Steps of the alarms of each detector with a stated threshold, by index of the run.
+    scored
+        Indices of the runs that each of these detectors can be had of.
 
     Returns
     -------
@@ -56,7 +61,7 @@ def run_columns(
                 columns[column] = _column(column, about, rows[column])
     columns |= _rank_falls(place, tables["rank"])
     for detector, steps in stated.items():
-        columns |= first_alarms(study, detector, steps)
+        columns |= first_alarms(study, detector, steps, scored.get(detector, ()))
     return list(columns.values())
 
 
@@ -77,7 +82,7 @@ def _rank_falls(place: pd.DataFrame, rank: pd.DataFrame) -> dict[str, dict[str, 
 
 
 def first_alarms(
-    study: Study, detector: str, steps: Mapping[int, Any]
+    study: Study, detector: str, steps: Mapping[int, Any], scored: Collection[int]
 ) -> dict[str, dict[str, Any]]:
     """First alarm of a detector while each run is at risk, and what became of it.
 
@@ -85,14 +90,19 @@ def first_alarms(
     ----------
     steps
         Its alarms at the stated threshold, by index of the run.
+    scored
+        Indices of the runs that it can be had of.
     """
+    if not scored:
+        return {}
     cohort, window = study.cohort, study.primary
     alarms = AtRisk(alarms_of([steps.get(run, []) for run in range(len(cohort))]), cohort)
     hits, judged = (of[0] for of in alarms.judge("first", window))
     first = alarms.first[0]
     fired = np.isfinite(first)
+    untestable = ~np.isin(np.arange(len(cohort)), list(scored))
     verdict = np.select(
-        [hits, fired & (judged > 0), fired, ~cohort.event], VERDICTS[:-1], VERDICTS[-1]
+        [untestable, hits, fired & (judged > 0), fired, ~cohort.event], VERDICTS[:-1], VERDICTS[-1]
     )
     name, low, high = detector_words(detector), *window
     about = (
@@ -102,7 +112,7 @@ def first_alarms(
     outcome = (
         f"What became of that alarm: a hit is {low} to {high} steps before the run's delayed "
         "generalisation; open: the run ended before it could be told; missed: the event had no "
-        "alarm."
+        "alarm; not testable: the run's log lacks what the detector needs."
     )
     found = [
         _column(f"{detector}_first_alarm", about, pd.Series(first).where(fired).astype("Int64")),

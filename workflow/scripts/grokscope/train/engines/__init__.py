@@ -22,7 +22,7 @@ def own_parts(spec: RunSpec, data: Dataset) -> Parts | None:
     if usual is not None:
         return usual
     # Of a user's own, whose parts are known when it is made.
-    from grokscope.train.networks import make_network
+    from grokscope.train.networks.factory import make_network
 
     network = make_network(spec, data)
     return Parts(tuple(network.layers), tuple(network.matrices), tuple(network.blocks))

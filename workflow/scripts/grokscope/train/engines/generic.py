@@ -21,7 +21,7 @@ from grokscope.train.batches import Batches
 from grokscope.train.dataset import Dataset
 from grokscope.train.engines.base import Columns, cut_rows, weight_ranks
 from grokscope.train.losses import score
-from grokscope.train.networks import make_network
+from grokscope.train.networks.factory import make_network
 from grokscope.train.optimizers import Optimizer
 
 # Rows of a training pass and of an evaluation.

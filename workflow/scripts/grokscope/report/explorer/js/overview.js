@@ -18,6 +18,9 @@ function usual(study) {
   return [...new Set([...wanted, ...verdicts])].filter((name) => study.column.has(name));
 }
 
+/** How many runs are not here, since their logs begin too late to tell an onset. */
+const leftOut = (study) => (study.left_out ? `; ${study.left_out} more, of logs that begin after an onset, are in the tables alone` : "");
+
 /** Columns by whose values the table filters: what varies, and what has few values. */
 function filters(study) {
   return study.columns.filter(({ name, values }) => {
@@ -90,7 +93,7 @@ export function showOverview(root, study, header) {
     fill(
       list,
       sortable({
-        caption: `${runs.length} of ${study.runs.length} runs of ${study.name}`,
+        caption: `${runs.length} of ${study.runs.length} runs of ${study.name}${leftOut(study)}`,
         columns: shown,
         rows: runs,
         sort: now.sort ?? "",
