@@ -7,8 +7,10 @@ import pytest
 import torch
 from networks import spec_of
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from grokscope.data.parts import transformer_parts
+from grokscope.runs.jobs import transformer_products
 from grokscope.train.dataset import make_dataset
 from grokscope.train.networks.factory import make_network
 
@@ -144,3 +146,15 @@ def test_initial_weights_have_the_stated_scale():
     assert not p["blocks.0.into.bias"].any()
     like_torch = make_network(spec_of(initialisation="torch"), make_dataset(spec_of()))
     assert np.isclose(float(like_torch.module.symbols.detach().std()), 1, rtol=0.2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_time_of_a_job_is_estimated_from_the_operations_that_are_made(kind):
+    # Of many samples: products over the vocabulary are left out, as is attention itself.
+    spec = spec_of(p=41, width=16, **KINDS[kind])
+    data = make_dataset(spec)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        make_network(spec, data).module(torch.from_numpy(data.samples.operands))
+    made = counter.get_total_flops() / 2 / len(data.samples.operands)
+    assert 1 <= made / transformer_products(spec, 41) < 1.35
