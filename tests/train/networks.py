@@ -7,7 +7,7 @@ from synthetic import make_spec
 NANDA = {
     "heads": 2,
     "mlp_ratio": 2.0,
-    "norm": "without",
+    "layer_norm": "without",
     "activation": "relu",
     "biases": "mlp",
     "initialisation": "sqrt_width",

@@ -141,7 +141,7 @@ def test_traces_of_other_networks_are_kept_and_found(store, tmp_path):
     assert target.read_bytes() == path.read_bytes()
     for other in (
         {"heads": 4},
-        {"norm": "pre"},
+        {"layer_norm": "pre"},
         {"init_scale": 2.0},
         {"optimizer": "adam"},
         {"schedule": "linear"},

@@ -18,10 +18,16 @@ KINDS = {
     "nanda": {},
     "without": {"biases": "without", "equals_token": False, "positions": False},
     "two_blocks": {"depth": 2, "biases": "all"},
-    "pre": {"depth": 2, "norm": "pre", "activation": "gelu", "initialisation": "torch"},
-    "post": {"depth": 2, "norm": "post", "causal": False, "pooling": "mean", "biases": "all"},
+    "pre": {"depth": 2, "layer_norm": "pre", "activation": "gelu", "initialisation": "torch"},
+    "post": {
+        "depth": 2,
+        "layer_norm": "post",
+        "causal": False,
+        "pooling": "mean",
+        "biases": "all",
+    },
     "mean": {"pooling": "mean", "equals_token": False},
-    "tied": {"tied": True, "norm": "pre", "biases": "all"},
+    "tied": {"tied": True, "layer_norm": "pre", "biases": "all"},
     "attention_only": {"mlp_ratio": 0.0, "depth": 2},
 }
 
@@ -51,7 +57,7 @@ def plain(spec, p, inputs, n_symbols):
     attention = []
     for i in range(spec.depth):
         name = f"blocks.{i}"
-        inner = norm(p, f"{name}.attention_norm", x) if spec.norm == "pre" else x
+        inner = norm(p, f"{name}.attention_norm", x) if spec.layer_norm == "pre" else x
         q, k, v = (linear(p, f"{name}.attention.{s}", inner) for s in ("query", "key", "value"))
         heads, weights = [], []
         for h in range(spec.heads):
@@ -64,15 +70,15 @@ def plain(spec, p, inputs, n_symbols):
             heads.append(weights[-1] @ v[..., own])
         attention.append(torch.stack(weights, 1))
         x = x + linear(p, f"{name}.attention.output", torch.cat(heads, -1))
-        x = norm(p, f"{name}.attention_norm", x) if spec.norm == "post" else x
+        x = norm(p, f"{name}.attention_norm", x) if spec.layer_norm == "post" else x
         if spec.mlp_ratio:
-            inner = norm(p, f"{name}.mlp_norm", x) if spec.norm == "pre" else x
+            inner = norm(p, f"{name}.mlp_norm", x) if spec.layer_norm == "pre" else x
             hidden = linear(p, f"{name}.into", inner)
             active = hidden.relu() if spec.activation == "relu" else functional.gelu(hidden)
             x = x + linear(p, f"{name}.out", active)
-            x = norm(p, f"{name}.mlp_norm", x) if spec.norm == "post" else x
+            x = norm(p, f"{name}.mlp_norm", x) if spec.layer_norm == "post" else x
     x = x.mean(1) if spec.pooling == "mean" else x[:, -1]
-    x = norm(p, "norm", x) if spec.norm == "pre" else x
+    x = norm(p, "norm", x) if spec.layer_norm == "pre" else x
     if spec.tied:
         return x @ p["symbols"][:n_symbols].T + p.get("bias", 0), attention
     return linear(p, "unembedding", x), attention

@@ -79,6 +79,6 @@ def transformer_parts(spec: RunSpec) -> Parts:
     if not spec.tied:
         matrices.append("unembedding")
     # A tied read-out has no matrix of its own, but may have a bias or the last norm.
-    if not spec.tied or spec.biases == "all" or spec.norm == "pre":
+    if not spec.tied or spec.biases == "all" or spec.layer_norm == "pre":
         layers.append("unembedding")
     return Parts(tuple(layers), tuple(matrices), blocks)

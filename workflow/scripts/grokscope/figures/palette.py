@@ -41,6 +41,9 @@ PALETTE: dict[str, dict[str, str]] = {
         "modular_division": "#332288",
         "modular_sum_of_squares": "#882255",
         "modular_cubic": "#777777",
+        "s4_composition": "#AA7B00",
+        "a5_composition": "#661188",
+        "dihedral_composition": "#2E8B8B",
     },
     "depth": {
         "2": "#440154",

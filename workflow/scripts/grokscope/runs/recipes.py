@@ -14,7 +14,7 @@ from grokscope.runs.spec import RunSpec
 TRANSFORMER = (
     "heads",
     "mlp_ratio",
-    "norm",
+    "layer_norm",
     "activation",
     "biases",
     "initialisation",

@@ -291,7 +291,7 @@ class StudySettings:
     module: str | None
     heads: int
     mlp_ratio: float
-    norm: str
+    layer_norm: str
     activation: str
     biases: str
     initialisation: str

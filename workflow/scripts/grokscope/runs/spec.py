@@ -182,7 +182,7 @@ class RunSpec:
         ``mlp``, ``transformer`` or ``module``.
     module, module_code
         A user's own network: ``path/to/file.py:factory``, and the hash of the file's syntax tree.
-    heads, mlp_ratio, norm, activation, biases, initialisation, tied
+    heads, mlp_ratio, layer_norm, activation, biases, initialisation, tied
         Blocks of a transformer, and how its weights begin and are shared.
     equals_token, positions, causal, pooling
         What a transformer sees of a pair of symbols, and what is read out.
@@ -224,7 +224,7 @@ class RunSpec:
     module_code: str | None = None
     heads: int | None = None
     mlp_ratio: float | None = None
-    norm: str | None = None
+    layer_norm: str | None = None
     activation: str | None = None
     biases: str | None = None
     initialisation: str | None = None

@@ -146,12 +146,12 @@ class Block(nn.Module):
         super().__init__()
         assert spec.mlp_ratio is not None
         width, hidden = spec.width, round(spec.mlp_ratio * spec.width)
-        self.norm, self.activation = spec.norm, spec.activation
+        self.norm, self.activation = spec.layer_norm, spec.activation
         self.attention = Attention(spec, std)
         bias = spec.biases != "without"
         self.into = linear(width, hidden, bias, std) if hidden else None
         self.out = linear(hidden, width, bias, std) if hidden else None
-        normed = spec.norm != "without"
+        normed = spec.layer_norm != "without"
         self.attention_norm = nn.LayerNorm(width) if normed else None
         self.mlp_norm = nn.LayerNorm(width) if normed and hidden else None
 
@@ -197,7 +197,7 @@ class Transformer(nn.Module):
         self.symbols = normal(task.n_symbols + self.equals, spec.width, std=deviation)
         self.positions = normal(length, spec.width, std=deviation) if spec.positions else None
         self.blocks = nn.ModuleList(Block(spec, std) for _ in range(spec.depth))
-        self.norm = nn.LayerNorm(spec.width) if spec.norm == "pre" else None
+        self.norm = nn.LayerNorm(spec.width) if spec.layer_norm == "pre" else None
         self.tied = bool(spec.tied)
         bias = spec.biases == "all"
         if self.tied:
