@@ -210,5 +210,9 @@ def test_a_target_of_another_study_is_refused(target):
 
 
 def test_no_setting_has_the_name_of_a_result():
-    for table, entry in read_schema("tables.yaml")["tables"].items():
-        assert not set(SETTINGS) & set(entry["columns"]), table
+    # Of tables with rows of runs: others have no settings as keys.
+    tables = read_schema("tables.yaml")["tables"]
+    of_runs = [name for name, entry in tables.items() if "key" not in entry]
+    assert len(of_runs) > 4
+    for name in of_runs:
+        assert not {*KEY_COLUMNS, *SETTINGS} & set(tables[name]["columns"]), name

@@ -38,7 +38,7 @@ def estimated_seconds(spec: RunSpec) -> float:
     task = TASKS[spec.task]
     n = task.size(**parameters_of(spec, task))
     n_out = math.isqrt(n) + 1 if task.symbolic else 1
-    products = max(spec.depth - 2, 0) * spec.width**2 + spec.width * n_out
+    products: float = max(spec.depth - 2, 0) * spec.width**2 + spec.width * n_out
     if not by_hand(spec):
         if spec.model == "transformer":
             products = transformer_products(spec, n_out)
