@@ -120,7 +120,7 @@ class Attention(nn.Module):
         )
         scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
         if self.causal and not last:
-            scores = scores.masked_fill(_future(x.shape[1]), -torch.inf)
+            scores = scores.masked_fill(_future(x), -torch.inf)
         weights = scores.softmax(-1)
         # One per position, as of tables.
         self.weights = list(weights.unbind(2))
@@ -128,8 +128,9 @@ class Attention(nn.Module):
         return found
 
 
-def _future(length: int) -> Tensor:
-    return torch.ones(length, length, dtype=torch.bool).triu(1)
+def _future(x: Tensor) -> Tensor:
+    """Pairs of positions (query, key) of which the key comes later."""
+    return torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).triu(1)
 
 
 def _take(table: Tensor, rows: Tensor | int) -> Tensor:
