@@ -9,6 +9,7 @@ import torch
 from networks import spec_of
 from torch.nn import functional
 
+from grokscope.core.errors import UserError
 from grokscope.train.batches import Batches
 from grokscope.train.checkpoint import Checkpoint
 from grokscope.train.dataset import make_dataset
@@ -192,6 +193,13 @@ def test_with_batches_metrics_of_evaluations_are_of_the_whole_training_set():
     assert np.allclose(metrics[::5] * n_train % 1, 0, atol=1e-4)
     training = Training(spec, make_dataset(spec), "cpu", 2048)
     assert np.isclose(training.evaluate("train")[1], metrics[0])
+
+
+def test_without_torch_the_error_says_what_needs_none(monkeypatch):
+    monkeypatch.setattr("grokscope.train.engines.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"task=modular_addition.*torch, which is not installed"):
+        train([spec_of()])
+    train([spec_of(model="mlp", depth=2, steps=2)])
 
 
 class Killed(Exception):

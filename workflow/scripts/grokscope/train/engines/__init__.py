@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from grokscope.core.errors import UserError
 from grokscope.data.parts import Parts, parts_of
 from grokscope.runs.recipes import by_hand
 from grokscope.runs.spec import RunSpec
@@ -29,10 +31,21 @@ def own_parts(spec: RunSpec, data: Dataset) -> Parts | None:
 
 
 def engine_of(spec: RunSpec, device: str) -> str:
-    """Name of the module here that trains a run on a kind of device."""
-    if not by_hand(spec):
-        return "generic"
-    return "cpu" if device == "cpu" else "cuda"
+    """Name of the module here that trains a run on a kind of device.
+
+    Raises
+    ------
+    UserError
+        If it needs torch, and there is none.
+    """
+    if by_hand(spec):
+        return "cpu" if device == "cpu" else "cuda"
+    if find_spec("torch") is None:
+        raise UserError(
+            f"{spec.key}: is trained by torch, which is not installed; only model: mlp by "
+            "full-batch AdamW needs none (docs/networks.md)"
+        )
+    return "generic"
 
 
 def make_engine(device: str, specs: Sequence[RunSpec], datasets: Sequence[Dataset]) -> Engine:
