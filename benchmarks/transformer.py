@@ -1,84 +1,55 @@
-"""Time per step of the standard one-block transformer, beside a plain PyTorch loop.
+"""Transformer: time per step beside a plain PyTorch loop.
 
-Run: ``python -m benchmarks.transformer`` (one thread, process time, interleaved, minima).
-The plain loop is what the field writes: all positions, autograd, ``torch.optim.AdamW``, the same
-columns logged at every step, the test set every 10 steps.
+Run: ``python -m benchmarks.transformer`` from the root of a checkout.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.common import Options, Report, Table, Wanted, interleave, main, number, spread
+from benchmarks.plain_transformer import Plain
 from grokscope.api import run_spec
 from grokscope.runs.spec import RunSpec
 from grokscope.train.dataset import Dataset, make_dataset
 from grokscope.train.engines.generic import GenericEngine
 
+REPEATS = 7
+STEPS = 10
 SETTINGS = {
     "p": 113,
     "width": 128,
     "depth": 1,
     "train_fraction": 0.3,
-    "model": "transformer",
     "betas": [0.9, 0.98],
-    "test_every": 10,
+    "test_every": STEPS,
     "rank_every": None,
 }
-
-
-class Plain(nn.Module):
-    """The transformer of Nanda et al. (2023), written as they do."""
-
-    def __init__(self, p: int, d: int = 128, heads: int = 4) -> None:
-        super().__init__()
-        self.heads = heads
-        self.embed = nn.Parameter(torch.randn(p + 1, d) / d**0.5)
-        self.positions = nn.Parameter(torch.randn(3, d) / d**0.5)
-        self.qkv = nn.ParameterList([nn.Parameter(torch.randn(d, d) / d**0.5) for _ in range(3)])
-        self.output = nn.Parameter(torch.randn(d, d) / d**0.5)
-        self.into = nn.Linear(d, 4 * d)
-        self.out = nn.Linear(4 * d, d)
-        self.read = nn.Parameter(torch.randn(d, p) / p**0.5)
-        self.register_buffer("mask", torch.ones(3, 3).triu(1).bool())
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        x = self.embed[tokens] + self.positions
-        n, length, d = x.shape
-        q, k, v = ((x @ w).view(n, length, self.heads, -1).transpose(1, 2) for w in self.qkv)
-        scores = (q @ k.transpose(2, 3) / (d // self.heads) ** 0.5).masked_fill(
-            self.mask, -torch.inf
-        )
-        mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(n, length, d)
-        x = x + mixed @ self.output
-        x = x + self.out(self.into(x).relu())
-        return (x @ self.read)[:, -1]
+MODULE = f"{Path(__file__).with_name('plain_transformer.py')}:make"
+PLAIN, SAME, OURS = "plain loop", "generic engine, the same module", "model: transformer"
+WANTED_OVERHEAD, WANTED_SPEED = 1.05, 3.0
 
 
 def plain_loop(spec: RunSpec, data: Dataset) -> Callable[[int], list[float]]:
-    """A step of the plain loop, which logs what a trace has."""
+    """A step of the plain loop: autograd, AdamW, and what a trace has of the same parameters."""
     model = Plain(data.samples.n_symbols)
     optimiser = torch.optim.AdamW(
         model.parameters(), spec.learning_rate, spec.betas, weight_decay=float(spec.weight_decay)
     )
-    layers = [
-        [model.embed, model.positions],
-        [*model.qkv, model.output],
-        [*model.into.parameters(), *model.out.parameters()],
-        [model.read],
-    ]
+    layers: dict[str, list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        layers.setdefault(name.rpartition(".")[0] or name, []).append(parameter)
     rows = {}
     for part in ("train", "test"):
         index = getattr(data, part)
         pairs = torch.from_numpy(data.samples.operands[index])
-        equals = torch.full_like(pairs[:, :1], data.samples.n_symbols)
-        classes = torch.from_numpy(data.samples.classes[index])
-        rows[part] = torch.cat([pairs, equals], 1), classes
+        rows[part] = pairs, torch.from_numpy(data.samples.classes[index])
 
     def norm(tensors: list[Tensor]) -> float:
         return float(torch.stack([t.norm() for t in tensors]).norm())
@@ -90,9 +61,9 @@ def plain_loop(spec: RunSpec, data: Dataset) -> Callable[[int], list[float]]:
         loss.backward()
         with torch.no_grad():
             row = [float(loss), float((output.argmax(1) == rows["train"][1]).float().mean())]
-            row += [norm([p.grad for p in layer]) for layer in layers]
-            row += [norm(layer) for layer in layers]
-            if t % 10 == 0:
+            row += [norm([p.grad for p in layer]) for layer in layers.values()]
+            row += [norm(layer) for layer in layers.values()]
+            if t % spec.test_every == 0:
                 output = model(rows["test"][0])
                 row.append(float(functional.cross_entropy(output, rows["test"][1])))
                 row.append(float((output.argmax(1) == rows["test"][1]).float().mean()))
@@ -102,62 +73,98 @@ def plain_loop(spec: RunSpec, data: Dataset) -> Callable[[int], list[float]]:
     return step
 
 
+def engine_steps(spec: RunSpec, data: Dataset) -> Callable[[int], None]:
+    """A step of the generic engine."""
+    engine = GenericEngine([spec], [data])
+    return lambda t: engine.step(t, tested=t % spec.test_every == 0, ranked=False, update=True)
+
+
+def timer(step: Callable[[int], object]) -> Callable[[], float]:
+    """Milliseconds of processor time per step, over steps with one evaluation."""
+
+    def measure() -> float:
+        start = time.process_time()
+        for t in range(STEPS):
+            step(t)
+        return 1e3 * (time.process_time() - start) / STEPS
+
+    return measure
+
+
 def peak() -> float:
     """GFLOP/s of float32 products of the MLP's shape, the best of some."""
     a, b = torch.randn(1024, 128), torch.randn(128, 512)
     best = 0.0
     for _ in range(30):
-        started = time.process_time()
+        start = time.process_time()
         for _ in range(10):
             a @ b
-        best = max(best, 10 * 2 * 1024 * 128 * 512 / (time.process_time() - started) / 1e9)
+        best = max(best, 10 * 2 * 1024 * 128 * 512 / (time.process_time() - start) / 1e9)
     return best
 
 
 def products(spec: RunSpec, data: Dataset) -> float:
-    """Floating-point operations per step that remain: those of the last position alone.
+    """GFLOP per step that remain: those of the last position, forward and twice that backward.
 
-    Forward, and twice that backward; the test set every 10 steps forward. Products over the
-    vocabulary (queries, keys and values) are left out: 2% of the whole.
+    Products over the vocabulary (queries, keys and values) are left out: 2% of the whole.
     """
     d, classes = spec.width, data.samples.n_classes
     sample = 2 * (d * d + 2 * d * 4 * d + d * classes)
-    return sample * (3 * len(data.train) + len(data.test) / 10)
+    return sample * (3 * len(data.train) + len(data.test) / spec.test_every) / 1e9
 
 
-def main(rounds: int = 4, steps: int = 10) -> None:
+def benchmark(options: Options) -> Report:
+    """Time the three in turn, on one thread."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    spec = run_spec(**SETTINGS)
+    spec = run_spec(model="transformer", **SETTINGS)
     data = make_dataset(spec)
-    plain = plain_loop(spec, data)
-    times: dict[str, list[float]] = {"plain": []}
-    engines = {
-        tile: GenericEngine([spec], [data], tile_rows=tile) for tile in (512, 1024, 2048, 4096)
+    same = run_spec(model="module", module=MODULE, **SETTINGS)
+    steps = {
+        PLAIN: plain_loop(spec, data),
+        SAME: engine_steps(same, data),
+        OURS: engine_steps(spec, data),
     }
-    for _ in range(rounds):
-        started = time.process_time()
-        for t in range(steps):
-            plain(t)
-        times["plain"].append((time.process_time() - started) / steps)
-        for tile, engine in engines.items():
-            started = time.process_time()
-            for t in range(steps):
-                engine.step(t, tested=t % 10 == 0, ranked=False, update=True)
-            times.setdefault(f"ours, tiles of {tile}", []).append(
-                (time.process_time() - started) / steps
+    measures = {name: timer(step) for name, step in steps.items() if options.wants(name)}
+    found = interleave(measures, options.repeats)
+    gflop, speed = products(spec, data), peak()
+    limit = 1e3 * gflop / speed
+    best = {name: min(values) for name, values in found.items()}
+    wanted = []
+    if PLAIN in best and SAME in best:
+        ratio = best[SAME] / best[PLAIN]
+        what = "generic engine, a user's transformer: times the plain loop's time"
+        bound = f"at most {WANTED_OVERHEAD}"
+        wanted.append(Wanted(what, bound, number(ratio), ratio <= WANTED_OVERHEAD))
+    if PLAIN in best and OURS in best:
+        ratio = best[PLAIN] / best[OURS]
+        what = "standard transformer, mod 113, d_model 128: times faster than the plain loop"
+        reached = f"{ratio:.2f} (at the limit {best[PLAIN] / limit:.1f})"
+        wanted.append(Wanted(what, f"{WANTED_SPEED:g}", reached, ratio >= WANTED_SPEED))
+    rows = [
+        [name, spread(values), number(min(values)), f"{limit / min(values):.0%}"]
+        for name, values in found.items()
+    ]
+    return Report(
+        "transformer",
+        "Transformer",
+        [
+            "One block, p = 113, d_model 128, 4 heads, fraction 0.3, the test set every "
+            f"{STEPS} steps; processor time of one thread. The plain loop computes every position "
+            "by autograd and logs what a trace has. Ratios are of the smallest times.",
+            f"Limit: {gflop:.2f} GFLOP per step remain (last position alone) at {speed:.0f} "
+            f"GFLOP/s, measured on products of the MLP's shape: {limit:.1f} ms.",
+        ],
+        [
+            Table(
+                ["what", "ms per step", "smallest", "share of the limit"],
+                rows,
+                {"milliseconds": found, "gflop": gflop, "peak": speed},
             )
-    best = {name: min(values) for name, values in times.items()}
-    speed = peak()
-    limit = products(spec, data) / speed / 1e9
-    print(f"products: {products(spec, data) / 1e9:.2f} GFLOP per step, peak {speed:.0f} GFLOP/s")
-    print(f"limit {limit * 1e3:.1f} ms")
-    for name, value in best.items():
-        print(
-            f"{name}: {value * 1e3:.1f} ms, {best['plain'] / value:.2f} times the plain loop, "
-            f"{limit / value:.0%} of the limit; median {np.median(times[name]) * 1e3:.1f}"
-        )
+        ],
+        wanted,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    main(benchmark, REPEATS, __doc__)
