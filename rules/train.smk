@@ -18,7 +18,8 @@ rule train_run:
     # More threads per run gain less than more runs at a time.
     threads: 1
     resources:
-        # Torch and numba take 350 MB; the largest data set, activations and log another 150.
+        # Libraries take 180 MB (torch on an accelerator 350); the largest data set, activations and
+        # log another 150.
         mem_mb=scaled_by_attempt(600),
         runtime=scaled_by_attempt(
             lambda wildcards: plan.minutes([plan.run_of(wildcards)])

@@ -54,6 +54,8 @@ STAND_INS = {
     esac""",
     # Whether there is such a target, and what it would do.
     "make": 'command make --dry-run "$@" >/dev/null',
+    # Would install from the network.
+    "pip": 'test "$1" = install',
     # The checkout at hand.
     "git": f'test "$1" = clone && mkdir "$3" && cp -r {" ".join(CLONED)} "$3"',
 }

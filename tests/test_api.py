@@ -56,7 +56,9 @@ def test_docstring_is_complete(path):
     assert not found, path
 
 
-@pytest.mark.parametrize("name", [n for n in api.__all__ if inspect.isclass(getattr(api, n))])
+@pytest.mark.parametrize(
+    "name", [n for n in api.__all__ if dataclasses.is_dataclass(getattr(api, n))]
+)
 def test_every_field_of_a_class_is_documented(name):
     value = getattr(api, name)
     words = NumpyDocString(inspect.getdoc(value))["Attributes"]

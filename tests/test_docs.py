@@ -13,6 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from documents import LANGUAGES, PAGES, Block, Story, blocks
+from foreign_logs import curves
 from grokscope import default_analysis
 from grokscope.report.definitions import definitions
 from grokscope.runs.kinds import KINDS
@@ -105,8 +106,28 @@ def check_extended(folder: Path) -> None:
     assert runs.loc["control", "betas"].isna().all()
 
 
+def write_logs(folder):
+    """The logs of somebody's trainings."""
+    for optimizer in ("adamw", "muon"):
+        for seed in range(2):
+            log = folder / f"logs/{optimizer}/s{seed}/metrics.csv"
+            log.parent.mkdir(parents=True)
+            curves(onset=700 + 50 * seed).to_csv(log, index=False)
+
+
+# What a page's reader has before the first block.
+GIVEN = {"docs/own_logs.md": write_logs}
+
+
+def check_watched(folder):
+    assert not list(folder.glob("*.partial"))
+    table = pd.read_parquet(folder / "run.parquet")
+    assert {"grad_norm", "train_loss", "test_metric"} <= set(table.columns)
+
+
 # What a page has left in its folder.
 CHECKS = {
+    "docs/monitor.md": check_watched,
     "README.md": check_readme,
     "docs/phase_diagrams.md": check_map,
     "docs/extend.md": check_extended,
@@ -127,8 +148,10 @@ def test_blocks_run(page, finished, tmp_path, monkeypatch):
     shutil.copytree(finished, folder)
     for name in ("Makefile", "requirements.txt", "requirements.lock", "pyproject.toml"):
         shutil.copy2(ROOT / name, folder)
-    shutil.copytree(ROOT / "docs", folder / "docs")
+    for name in ("docs", "examples"):
+        shutil.copytree(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(sys.prefix)
+    GIVEN.get(name_of(page), lambda folder: None)(folder)
     story = Story(folder)
     for block in blocks(page):
         if block.reason is None:

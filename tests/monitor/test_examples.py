@@ -1,21 +1,16 @@
-"""The example of a plain loop, and the page that explains the monitor: run as they stand."""
+"""The example of a plain loop, and the page that explains the monitor."""
 
 import os
 import re
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 
 from grokscope.monitor.records import read_rows
 from project import ROOT
 
 PAGE = (ROOT / "docs/monitor.md").read_text()
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.S | re.M)
 
 
 def run(code, folder):
@@ -34,15 +29,6 @@ def test_plain_example(tmp_path):
     assert "600 updates" in result.stdout and "train_accuracy" in result.stdout
     assert len(rows) == 601 and rows["train_metric"][599] > 0.99
     assert rows["test_metric"].notna().sum() == 60
-
-
-def test_the_blocks_of_the_page(tmp_path):
-    """One after the other, as a reader would; what they lack is named in the page."""
-    code = "\n".join(blocks("python"))
-    run(["-W", "error", "-c", code], tmp_path)
-    assert not list(tmp_path.glob("*.partial"))
-    table = pd.read_parquet(tmp_path / "run.parquet")
-    assert {"grad_norm", "train_loss", "test_metric"} <= set(table.columns)
 
 
 def test_links_lead_somewhere():

@@ -185,13 +185,13 @@ def train_run(
 
 
 def import_logs(*files: str, **source: Any) -> list[Trace]:
-    """Anyone's training logs as traces; needs neither torch nor Snakemake.
+    """Read anyone's training logs as traces; needs neither torch nor Snakemake.
 
     Parameters
     ----------
-    files
+    *files
         Patterns of paths, such as ``logs/**/metrics.csv``.
-    source
+    **source
         Any other key of a study's ``source`` in ``config.schema.yaml``: ``format``, ``columns``,
         ``run``, ``where``, ``row``, ``overlap``.
 

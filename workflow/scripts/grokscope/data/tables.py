@@ -213,12 +213,13 @@ def data_dictionary() -> str:
         ),
         "",
     ]
+    settings = {entry["description"] for entry in _schemas()["settings"].values()}
     for table in table_names():
         lines += [f"## {table}", "", _schemas()["tables"][table]["description"], ""]
         lines += ["| column | type | may be null | meaning |", "|---|---|---|---|"]
         for name, entry in columns_of(table).items():
             null = "yes" if entry.get("nullable") else ""
-            if name in SETTINGS:
+            if entry["description"] in settings:
                 continue
             lines.append(f"| `{name}` | {entry['type']} | {null} | {entry['description']} |")
         lines.append("")

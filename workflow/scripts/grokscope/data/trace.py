@@ -102,8 +102,9 @@ class Trace:
         How: why it stopped, sizes, device, time and versions.
     frame
         One row per step, shape ``(steps + 1, n_columns)``; row t describes the state after t
-        updates. Null where a column was not measured. That of an imported run, too, has a row for
-        each step from 0 to the last, so that a step is its row in all traces.
+        updates. Null where a column was not measured. That of an imported run has a row for
+        each step from 0 to the last, null where nothing was logged, so that a step is its row in
+        all traces.
     """
 
     spec: AnySpec
@@ -147,7 +148,18 @@ class Trace:
         return groups or ["combined"] * ("weight_norm" in names)
 
     def every_step(self, names: Iterable[str]) -> list[str]:
-        """Those of some columns that are known at every step."""
+        """Choose those of some columns that are known at every step.
+
+        Parameters
+        ----------
+        names
+            Of columns.
+
+        Returns
+        -------
+        list of str
+            All of them, unless the run was read from a log.
+        """
         if not isinstance(self.spec, ImportedSpec):
             return list(names)
         columns = {column.name: column.every for column in self.spec.columns}

@@ -186,7 +186,7 @@ class GradientMonitor:
 
         Parameters
         ----------
-        values
+        **values
             ``train_loss``, ``test_loss``, ``train_accuracy``, ``test_accuracy`` (shares of 1; for
             other metrics, best at 1, ``train_metric`` and ``test_metric``), and any other names.
 
@@ -276,6 +276,11 @@ class GradientMonitor:
         Numbers, words, lists and tensors: ``torch.load`` reads it with ``weights_only=True``.
         Where several processes share the model, call it in all; one gets the state.
 
+        Returns
+        -------
+        dict
+            Empty in a process that does not get it.
+
         Raises
         ------
         UserError
@@ -291,6 +296,11 @@ class GradientMonitor:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint, with the same file: later rows in it are dropped.
+
+        Parameters
+        ----------
+        state
+            Of :meth:`state_dict`.
 
         Raises
         ------

@@ -154,6 +154,9 @@ def problems_of_names(studies: Mapping[str, Any]) -> Iterator[str]:
     """Studies with the name of another target, and claim sets of another kind of study."""
     reserved = _RESERVED | {path.stem for path in SCRIPTS.glob("*.py")}
     for name, values in studies.items():
+        if not isinstance(name, str):
+            # The schema's pattern is for texts; YAML reads 0, 1.5, yes and dates as others.
+            yield f"studies.{name}: is not a text to YAML; allowed: a study name in quotes"
         if name in reserved:
             yield f"studies.{name}: is the name of a rule or file; allowed: any other name"
         kind, claims = values["kind"], values["claims"]
