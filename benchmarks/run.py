@@ -11,6 +11,7 @@ from benchmarks import (
     monitor,
     processors,
     step_time,
+    transformer,
     whole_target,
     workflow_cost,
 )
@@ -24,6 +25,7 @@ BENCHMARKS = {
     "analysis_time": analysis_time,
     "processors": processors,
     "monitor": monitor,
+    "transformer": transformer,
 }
 # Only the step time is measured on the accelerator.
 CUDA = ("step_time",)

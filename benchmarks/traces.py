@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grokscope.data.trace import Trace, gradient_layers
+from grokscope.data.trace import Trace, known_parts
 from grokscope.runs.spec import RunSpec
 from synthetic import make_trace
 
@@ -33,7 +33,7 @@ def late_run(spec: RunSpec, seed: int = 0) -> Trace:
         "test_metric": np.clip(2 * progress + rng.normal(0, 0.001, n_rows), 0, 1),
         "softmax_collapse": np.clip(progress - 0.9, 0, 1),
     }
-    layers = gradient_layers(spec)
+    layers = known_parts(spec, None).layers
     for layer in layers:
         columns[f"grad_norm_{layer}"] = noisy(0.1, 4)
         columns[f"weight_norm_{layer}"] = 10 * np.exp(np.cumsum(rng.normal(0, 0.001, n_rows)))

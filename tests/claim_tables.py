@@ -62,6 +62,8 @@ TRANSITION: dict[str, Any] = {
     "train_onset_censored": False,
     "test_onset_step": 1000,
     "test_onset_censored": False,
+    "test_lost_step": None,
+    "test_lost_censored": True,
     "onset_lag": 500,
     "last_step": 3000,
 }
@@ -90,7 +92,7 @@ def build(rows: list[dict[str, Any]], **tables: list[dict[str, Any]]) -> Tables:
         made["train_onset_censored"] = made["train_onset_step"] is None
         made["test_onset_censored"] = made["test_onset_step"] is None
         if made["test_onset_censored"]:
-            made["onset_lag"] = None
+            made |= {"onset_lag": None, "test_lost_censored": None}
         transitions.append(named(row) | {name: made[name] for name in TRANSITION})
         variants.append(variant(made, **tables))
         if "phase" in row:

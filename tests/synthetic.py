@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokscope.data.trace import Trace, TraceInfo, gradient_layers, trace_schema
+from grokscope.data.trace import Trace, TraceInfo, known_parts, trace_schema
 from grokscope.data.trace_writer import write_trace
 from grokscope.runs.config import default_analysis
 from grokscope.runs.spec import EarlyStop, RunSpec, decimal_string
@@ -113,13 +113,14 @@ def make_trace(
     if stopped == "diverged" and diverged_step is None:
         diverged_step = n_rows
 
-    layers = gradient_layers(spec)
+    parts = known_parts(spec, None)
+    layers = parts.layers
     values = dict.fromkeys(("train_loss", "test_loss", "grad_norm"), 1.0)
     values |= dict.fromkeys(("train_metric", "test_metric", "softmax_collapse"), 0.0)
     values |= {f"weight_norm_{layer}": 1.0 for layer in layers}
     share = np.asarray(columns.get("grad_norm", 1.0), float) / np.sqrt(len(layers))
     values |= {f"grad_norm_{layer}": share for layer in layers}
-    names = [name for name in trace_schema(spec).names if name not in ("step", "seed")]
+    names = [name for name in trace_schema(spec, parts).names if name not in ("step", "seed")]
     values = {name: values.get(name, 10.0) for name in names}
     unknown = set(columns) - set(names)
     if unknown:

@@ -68,7 +68,8 @@ def test_analysis_needs_no_torch():
         "import sys, pkgutil, importlib, grokscope\n"
         "for module in pkgutil.walk_packages(grokscope.__path__, 'grokscope.'):\n"
         "    if not module.name.startswith(('grokscope.train.loop', 'grokscope.train.models',"
-        " 'grokscope.train.engines', 'grokscope.monitor.')):\n"
+        " 'grokscope.train.engines', 'grokscope.train.networks.', 'grokscope.train.optimizers',"
+        " 'grokscope.train.losses', 'grokscope.monitor.')):\n"
         "        importlib.import_module(module.name)\n"
         "assert 'torch' not in sys.modules and 'snakemake' not in sys.modules\n"
     )

@@ -86,5 +86,7 @@ def test_phases_of_grids_without_curves(tmp_path):
     config = configuration("grokking_squared")
     for study, expected in PHASE_GRIDS.items():
         traces = import_all(config.studies[study], tmp_path)
-        labels = pd.Series([phase(trace, config.analysis.phases)["phase"] for trace in traces])
+        labels = pd.Series(
+            [phase(trace, config.analysis.phases, lost=False)["phase"] for trace in traces]
+        )
         assert labels.value_counts().to_dict() == expected, study

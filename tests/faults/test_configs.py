@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from faults import count
 from grokscope.runs.config import check_config
+from grokscope.runs.names import VARIABLE
 from grokscope.runs.plan import Plan
 from grokscope.runs.problems import ConfigError
 from grokscope.runs.reading import read_argument, read_config
-from grokscope.runs.spec import VARIABLE, RunSpec
+from grokscope.runs.spec import RunSpec
 from project import TINY, run_tool
 
 # Small enough to be planned at once, with a value for every key.

@@ -64,6 +64,8 @@ def transition_row(trace, onset=700, peak=150, transition=690):
         "train_onset_censored": False,
         "test_onset_step": onset,
         "test_onset_censored": onset is None,
+        "test_lost_step": None,
+        "test_lost_censored": None if onset is None else True,
         "onset_lag": None if onset is None or peak is None else onset - peak,
         "last_step": len(trace.frame) - 1 if len(trace.frame) else None,
     }

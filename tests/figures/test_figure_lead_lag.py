@@ -46,6 +46,13 @@ def test_overlay_draws_the_events_at_their_steps():
     assert figure.axes[1].get_yscale() == "log"
 
 
+def test_overlay_draws_the_loss_of_generalisation():
+    trace = learning_run()
+    row = transition_row(trace) | {"test_lost_step": 1200, "test_lost_censored": False}
+    text = words_of(drawn(overlay(trace, transitions_of([row]))))
+    assert "generalisation lost, step 1,200" in text
+
+
 def test_overlay_says_what_is_missing():
     trace = learning_run(onset=None)
     table = transitions_of([transition_row(trace, onset=None, peak=None, transition=None)])

@@ -49,6 +49,17 @@ def test_phase_map_shows_votes_agreement_and_counts_of_runs():
     assert "grokking (grok): 2 runs" in text
     assert "memorisation (mem): 1 run" in text
     assert "diverged" not in text
+    assert "collapsed" not in text
+
+
+def test_runs_that_collapsed_have_a_colour_a_name_and_an_example():
+    phases = phases_of([phase_row(), phase_row("collapsed", seed=1)])
+    assert "collapsed (coll): 1 run" in words_of(drawn(phase_diagram(phases)))
+    alone = phases_of([phase_row("collapsed")])
+    found = cells_of(drawn(phase_diagram(alone)))
+    assert found == {"Modular addition": {(0, 0): ("#882255", "coll")}}
+    run = learning_run(study="phase_diagram", encoding="embedding")
+    assert "Collapsed" in words_of(drawn(example_curves({"collapsed": run}, alone)))
 
 
 def test_delay_map_shows_gaps_and_says_why_there_is_none():

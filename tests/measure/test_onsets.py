@@ -13,7 +13,11 @@ from grokscope.runs.settings import EarlyStop, OnsetSettings
 from synthetic import make_spec, make_trace
 
 SETTINGS = OnsetSettings(
-    evaluations=3, train_threshold=0.99, test_thresholds=(0.5, 0.95), event_threshold=0.95
+    evaluations=3,
+    train_threshold=0.99,
+    test_thresholds=(0.5, 0.95),
+    event_threshold=0.95,
+    lost_below=0.5,
 )
 
 
@@ -81,6 +85,8 @@ def test_columns_and_the_evaluated_grid():
         "test_onset_0.5_censored": False,
         "test_onset_0.95_step": None,
         "test_onset_0.95_censored": True,
+        "test_lost_step": None,
+        "test_lost_censored": None,
     }
 
 

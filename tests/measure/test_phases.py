@@ -63,13 +63,43 @@ def test_steps_of_evaluations():
 
 
 def test_final_metrics_decide_not_the_best():
-    """Reached and lost again: the gap is known, the label is that of the end."""
-    lost = np.where((STEP >= 300) & (STEP < 2000), 1.0, 0.0)
+    """Reached and then missed: the gap is known, the label is that of the end."""
+    lost = np.where((STEP >= 300) & (STEP < 2000), 1.0, 0.9)
     found = only(run(300, columns={"test_metric": lost}))
     assert found["phase"] == "memorisation"
     assert found["gap"] == 0
     assert not found["gap_censored"]
     assert only(run(test_from=300, columns={"train_metric": lost}))["phase"] == "confusion"
+
+
+@pytest.mark.parametrize(
+    ("low_from", "low_until", "level", "phase", "lost"),
+    [
+        (2000, 2600, 0.49, "collapsed", 2000),
+        (2000, 2600, 0.5, "memorisation", None),  # Not below it.
+        (2100, 2600, 0.0, "collapsed", 2100),
+        (2200, 2600, 0.0, "memorisation", None),  # Four evaluations.
+        (1000, 1500, 0.0, "comprehension", 1000),  # It came back.
+        (1000, 1400, 0.0, "comprehension", None),
+    ],
+)
+def test_a_run_that_generalised_and_lost_it_collapsed(low_from, low_until, level, phase, lost):
+    low = (low_from <= STEP) & (low_until > STEP)
+    metric = np.where(STEP < 300, 0.1, np.where(low, level, 0.96))
+    tables = measure_panel([run(300, columns={"test_metric": metric})], ANALYSIS).tables
+    row = tables["transitions"].iloc[0]
+    assert tables["phases"]["phase"].tolist() == [phase]
+    assert row["test_onset_step"] == 300
+    assert (None if pd.isna(row["test_lost_step"]) else row["test_lost_step"]) == lost
+    assert row["test_lost_censored"] == (lost is None)
+
+
+def test_what_never_generalised_cannot_be_lost():
+    # Four evaluations are no onset.
+    brief = np.where((STEP >= 300) & (STEP < 700), 1.0, 0.0)
+    tables = measure_panel([run(300, columns={"test_metric": brief})], ANALYSIS).tables
+    assert tables["phases"]["phase"].tolist() == ["memorisation"]
+    assert tables["transitions"][["test_lost_step", "test_lost_censored"]].isna().all(axis=None)
 
 
 def test_the_initial_state_is_no_evaluation():
@@ -106,13 +136,13 @@ def test_hardly_any_rows(n_rows, stopped):
 
 
 def test_every_run_has_a_label():
-    for diverged, train, test, gap in itertools.product(
-        (False, True), (False, True), (False, True), (-100, 0, 200, 201)
+    for diverged, train, test, gap, lost in itertools.product(
+        (False, True), (False, True), (False, True), (-100, 0, 200, 201), (False, True)
     ):
-        assert label(diverged, train, test, gap, 200) in PHASES
-    assert label(False, True, False, None, 200) == "memorisation"
+        assert label(diverged, train, test, gap, 200, lost) in PHASES
+    assert label(False, True, False, None, 200, False) == "memorisation"
     with pytest.raises(ValueError, match="gap is None"):
-        label(False, True, True, None, 200)
+        label(False, True, True, None, 200, False)
 
 
 def test_vote_and_agreement_of_the_seeds_of_a_cell():
@@ -148,5 +178,5 @@ def test_a_vote_is_of_a_cell_where_more_settings_vary():
 
 
 def test_generalising_phases_end_with_both_metrics_at_the_threshold():
-    labels = {label(False, True, True, gap, 200) for gap in (0, 201)}
+    labels = {label(False, True, True, gap, 200, False) for gap in (0, 201)}
     assert labels == set(GENERALISING) < set(PHASES)

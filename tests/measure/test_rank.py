@@ -26,7 +26,7 @@ def rank_table(traces):
 
 def row(table, layer=2, measure="effective", seed=0):
     chosen = table[
-        (table["layer"] == layer) & (table["measure"] == measure) & (table["seed"] == seed)
+        (table["layer"] == str(layer)) & (table["measure"] == measure) & (table["seed"] == seed)
     ]
     assert len(chosen) == 1
     return chosen.iloc[0]

@@ -252,6 +252,7 @@ def test_the_overview_counts_each_study_by_itself() -> None:
         ["memorisation", "0", "1"],
         ["grokking", "0", "1"],
         ["comprehension", "0", "1"],
+        ["collapsed", "0", "0"],
         ["diverged", "0", "1"],
     ]
 

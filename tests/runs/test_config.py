@@ -32,10 +32,10 @@ def changed(path: str, value):
 def test_shipped_configs_are_accepted(path):
     config = check_config(yaml.safe_load(path.read_text()))
     # Windows after an onset must lie within the steps for which a settled run continues.
-    gai = config.studies["gai"]
-    if gai.early_stop is not None:
-        assert gai.early_stop.hold_steps >= config.analysis.rank.after
-    assert all(grid.steps > 0 for grid in gai.grids)
+    for study in config.studies.values():
+        assert all(grid.steps > 0 for grid in study.grids)
+        if study.kind == "early_warning" and study.early_stop is not None:
+            assert study.early_stop.hold_steps >= config.analysis.rank.after
 
 
 GRID = "studies.gai.grids.0"
@@ -72,7 +72,7 @@ SWEEP = {"kind": "phase_diagram", "grids": [GOOD]}
         ("studies", {}, "studies: is empty"),
         (GRID + ".seeds", [-1], r"seeds\[0\]: -1 is not allowed; allowed: integer >= 0"),
         (GRID + ".seeds", [1.5], r"seeds\[0\]: 1.5 is not allowed; allowed: integer"),
-        (GRID + ".depths", [9], r"depths\[0\]: 9 is not allowed; allowed: integer >= 2 and <= 8"),
+        (GRID + ".depths", [9], r"depths\[0\]: 9 is not allowed; allowed: integer >= 1 and <= 8"),
         (GRID + ".tasks", ["sums"], r"tasks\[0\]: \"sums\" is not allowed; allowed: one of modu"),
         (GRID + ".train_fractions", [1.0], r"train_fractions\[0\]: 1.0 is not allowed.*< 1"),
         (
@@ -93,6 +93,7 @@ SWEEP = {"kind": "phase_diagram", "grids": [GOOD]}
             r"early_stop\.threshold: 2 is not allowed; allowed: number > 0 and <= 1",
         ),
         ("studies.gai.early_stop", {"metrics": ["test"]}, "missing threshold, hold_steps"),
+        ("analysis.onset.lost_below", 0.96, r"lost_below: 0.96.*at most event_threshold 0.95"),
         ("analysis.onset.event_threshold", 0.9, r"event_threshold: 0.9.*one of test_thresholds"),
         ("analysis.transitions.savgol_window", 50, "savgol_window: 50 is not allowed.*odd"),
         ("analysis.evaluation.lead_window", [400, 200], "lead_window.*first below the second"),

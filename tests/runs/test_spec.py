@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from grokscope.core.schemas import read_schema
 from grokscope.runs.config import check_config
 from grokscope.runs.grid import expand_runs
+from grokscope.runs.names import SETTINGS
 from grokscope.runs.plan import Plan, TargetError
 from grokscope.runs.spec import (
     KEY_COLUMNS,
@@ -205,3 +207,12 @@ def test_a_target_of_another_study_is_refused(target):
         plan.check_targets([target], rules=["all", "my_sweep"])
     good = target.replace("swep", "sweep")
     plan.check_targets([good, "all", "results/report.html"], rules=["all", "my_sweep"])
+
+
+def test_no_setting_has_the_name_of_a_result():
+    # Of tables with rows of runs: others have no settings as keys.
+    tables = read_schema("tables.yaml")["tables"]
+    of_runs = [name for name, entry in tables.items() if "key" not in entry]
+    assert len(of_runs) > 4
+    for name in of_runs:
+        assert not {*KEY_COLUMNS, *SETTINGS} & set(tables[name]["columns"]), name

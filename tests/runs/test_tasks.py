@@ -103,3 +103,26 @@ def test_train_and_test_part_the_data():
 def test_a_name_is_registered_once():
     with pytest.raises(ValueError, match="'modular_addition' is registered twice"):
         register("modular_addition", size=lambda: 1)(lambda rng: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "order", "commuting"),
+    [
+        ("s4_composition", {}, 24, 120),
+        ("a5_composition", {}, 60, 300),
+        ("dihedral_composition", {"p": 7}, 14, 70),
+        ("dihedral_composition", {"p": 6}, 12, 72),
+    ],
+)
+def test_a_table_is_a_group_of_its_name(name, of, order, commuting):
+    samples = TASKS[name].draw(np.random.RandomState(0), **of)
+    assert TASKS[name].size(**of) == len(samples.classes) == order**2
+    assert samples.n_symbols == samples.n_classes == order
+    table = samples.classes.reshape(order, order)
+    a, b, c = np.indices((order,) * 3)
+    assert np.array_equal(table[table[a, b], c], table[a, table[b, c]])
+    assert np.array_equal(table[0], np.arange(order))
+    assert (np.sort(table, axis=0) == np.arange(order)[:, None]).all()
+    # Commuting pairs are the order times the number of classes of conjugates: 5, 5 and (p + 3) / 2
+    # or, of even p, p / 2 + 3.
+    assert (table == table.T).sum() == commuting

@@ -71,7 +71,7 @@ def test_another_device_code_or_library_is_a_miss(store, spec, entry, tmp_path, 
         with monkeypatch.context() as patch:
             patch.setattr(
                 "grokscope.train.store.dependencies",
-                lambda device, name=name: dependencies(device) | {name: "another"},
+                lambda engine, name=name: dependencies(engine) | {name: "another"},
             )
             assert store.fetch(spec, "cpu", target)[0] is None
     with monkeypatch.context() as patch:

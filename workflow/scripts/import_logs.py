@@ -13,7 +13,7 @@ from grokscope.data.logs.index import imported
 from grokscope.data.trace_reader import TraceError, check_trace
 from grokscope.data.trace_writer import write_trace
 from grokscope.runs.imported import ImportedSpec
-from grokscope.runs.settings import Source
+from grokscope.runs.sources import Source
 from grokscope.workflow.script import run
 
 KEPT = Path("results/imports/traces")

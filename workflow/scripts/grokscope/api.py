@@ -178,7 +178,9 @@ def train_run(
     if path is not None:
         write_trace(Path(path), spec, result.info, result.columns)
     columns = {**result.columns, "seed": np.full(len(result.columns["step"]), spec.seed)}
-    frame = pd.DataFrame({field.name: columns[field.name] for field in trace_schema(spec)})
+    frame = pd.DataFrame(
+        {field.name: columns[field.name] for field in trace_schema(spec, result.info.parts)}
+    )
     return Trace(spec, result.info, frame)
 
 

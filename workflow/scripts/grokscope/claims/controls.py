@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from grokscope.data.parts import EMBEDDINGS, has_order, layer_order
 from grokscope.evaluate.statistics import p_value
-from grokscope.measure.detectors.registry import GAI
+from grokscope.measure.detectors.registry import COMBINED, GAI
 from grokscope.runs.spec import cell_columns, key_columns
 
 Array = NDArray[np.float64]
@@ -52,11 +53,12 @@ def layer_alarms(alarms: pd.DataFrame, events: pd.DataFrame) -> Array:
     fired = alarms[alarms["detector"] == GAI]
     fired = fired.merge(events[[*key, "event", "test_onset_step"]], on=key)
     before = (fired["step"] < fired["test_onset_step"]).to_numpy(bool)
-    numbered = fired["layer"].str.isdigit() & (fired["layer"] != "0")
-    fired = fired[before & numbered.to_numpy(bool)]
-    fired = fired[(fired["layer"].astype(int) <= fired["depth"]).to_numpy(bool)]
-    found = np.full((len(events), int(events["depth"].max())), np.inf)
-    place = fired["event"].to_numpy(np.int64), fired["layer"].astype(int).to_numpy() - 1
+    fired = fired[before & ~fired["layer"].isin([COMBINED, *EMBEDDINGS]).to_numpy()]
+    # Named groups of logs and of users' networks have no order.
+    fired = fired[[has_order(layer) for layer in fired["layer"]]]
+    layers = sorted(fired["layer"].unique(), key=layer_order)
+    found = np.full((len(events), len(layers)), np.inf)
+    place = fired["event"].to_numpy(np.int64), fired["layer"].map(layers.index).to_numpy(np.int64)
     np.minimum.at(found, place, fired["step"].to_numpy(np.float64))
     return np.where(np.isinf(found), np.nan, found)
 

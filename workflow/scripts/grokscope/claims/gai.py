@@ -46,7 +46,7 @@ from grokscope.claims.registry import NotTestable, Scale, Values
 from grokscope.claims.rules import MAJORITY, Region, fewest
 from grokscope.claims.wording import sentence
 from grokscope.core.formatting import number, p_text, signed, span, steps
-from grokscope.data.trace import RANK_MEASURES
+from grokscope.data.parts import RANK_MEASURES
 from grokscope.evaluate.intervals import Interval
 from grokscope.evaluate.statistics import pearson, spearman
 from grokscope.evaluate.tables import leads

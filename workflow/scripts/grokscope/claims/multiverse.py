@@ -25,8 +25,8 @@ from grokscope.claims.published import ClaimSet, PublishedClaim
 from grokscope.claims.registry import CLAIMS
 from grokscope.claims.rules import Outcome
 from grokscope.claims.samples import CHOICES, Choice, Samples
+from grokscope.data.parts import RANK_MEASURES
 from grokscope.data.tables import from_rows
-from grokscope.data.trace import RANK_MEASURES
 
 
 def claims_of(measure: Measure, claims: ClaimSet | None) -> list[PublishedClaim | None]:

@@ -20,8 +20,8 @@ from grokscope.core.formatting import number
 from grokscope.evaluate.intervals import share_scatter
 from grokscope.measure.phases import GENERALISING, PHASES
 
-# The published ones; a run that diverged has none of them.
-FOUR = tuple(phase for phase in PHASES if phase != "diverged")
+# The published ones.
+FOUR = tuple(phase for phase in PHASES if phase not in ("collapsed", "diverged"))
 
 PHASE_GRID = Scale(
     sizes={"modular_addition": 97**2},

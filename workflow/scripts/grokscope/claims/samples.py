@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from grokscope.claims.measures import NULL, Chance, Measure, Sample
-from grokscope.data.trace import RANK_MEASURES
+from grokscope.data.parts import RANK_MEASURES
 from grokscope.evaluate import nulls
 from grokscope.evaluate.chance_table import chance_rows
 from grokscope.evaluate.matching import AtRisk, alarms_of, floats
@@ -166,8 +166,9 @@ class Samples:
         for values, group in rows.groupby(others, sort=False):
             choice: Choice = dict(zip(others, values, strict=True))
             default = all(self.default[name] == value for name, value in choice.items())
-            betas = sorted(group["beta2"].unique())
-            pooled = betas[0] if len(betas) == 1 else None
+            betas = sorted(group["beta2"].dropna().unique())
+            # Optimisers without a second beta are pooled with the others, or alone.
+            pooled = betas[0] if len(group["beta2"].unique()) == 1 and betas else None
             yield choice | {"beta2": pooled}, self._sample(measure, group), default
             for beta2 in betas if pooled is None else ():
                 part = group[group["beta2"] == beta2]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 
 ABSENT = "–"
 
+# Groups have capitals.
+_GROUP = re.compile(r"[as]\d+ ")
 _DETECTORS = {"gai": "GAI", "cusum": "CUSUM", "step_zero": "alarm at step 0"}
 
 
@@ -68,7 +71,7 @@ def listed(names: Sequence[str], last: str = "and") -> str:
 def words(name: str) -> str:
     """A name as words: ``modular_addition`` -> "modular addition", ``s5_...`` -> "S5 ..."."""
     text = name.replace("_", " ")
-    return "S5" + text[2:] if text.startswith("s5 ") else text
+    return text[:1].upper() + text[1:] if _GROUP.match(text) else text
 
 
 def title_words(name: str) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from grokscope.core.files import replacing
+from grokscope.core.syntax import tree_hash
 
 SCRIPTS = Path(__file__).resolve().parents[2]
 _PACKAGE = "grokscope"
@@ -28,56 +29,6 @@ _DATA = {
     "grokscope.data.tables": ("../schemas/tables.yaml",),
     "grokscope.figures.style": ("grokscope/figures/grokscope.mplstyle",),
 }
-
-
-# What "{x:}" has and "{x}" has not.
-_NO_FORMAT = ("format_spec", "f([])")
-
-
-def _is_text(node: Any) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
-def _is_about_code(node: ast.AST) -> bool:
-    """Whether a statement is a docstring or the number of the version: nothing depends on it."""
-    if isinstance(node, ast.Assign):
-        return [getattr(target, "id", None) for target in node.targets] == ["__version__"]
-    return isinstance(node, ast.Expr) and _is_text(node.value)
-
-
-def _parts(text: ast.JoinedStr) -> list[Any]:
-    """Parts of an f-string, joined where they can be: the parser cuts it as its version likes."""
-    parts: list[Any] = []
-    values: list[Any] = text.values
-    for value in values:
-        if _is_text(value) and parts and _is_text(parts[-1]):
-            parts[-1] = ast.Constant(parts[-1].value + value.value)
-        elif not _is_text(value) or value.value:
-            parts.append(value)
-    return parts
-
-
-def _dump(node: Any) -> str:
-    """A syntax tree as text, the same in all versions of Python.
-
-    Not :func:`ast.dump`, which shows the fields that a version happens to have and to leave
-    empty. Nothing else is left out but what :func:`_is_about_code` names.
-    """
-    if isinstance(node, ast.Constant):
-        return f"={node.value!a}"
-    if isinstance(node, ast.JoinedStr):
-        return f"f({_dump(_parts(node))})"
-    if isinstance(node, ast.AST):
-        values = {name: _dump(value) for name, value in ast.iter_fields(node)}
-        fields = [
-            f"{name}:{values[name]}"
-            for name in sorted(values)
-            if values[name] not in ("None", "[]") and (name, values[name]) != _NO_FORMAT
-        ]
-        return f"{type(node).__name__}({','.join(fields)})"
-    if isinstance(node, list):
-        return f"[{','.join(_dump(item) for item in node if not _is_about_code(item))}]"
-    return ascii(node)
 
 
 def _module_file(module: str, scripts: Path) -> Path | None:
@@ -122,7 +73,7 @@ def _digest(path: Path, scripts: Path) -> tuple[str, frozenset[str]]:
     # Bytes: Python itself knows about encodings, byte order marks and line ends.
     tree = ast.parse(path.read_bytes(), str(path))
     imported = _imports(tree, path.relative_to(scripts).parent.parts, scripts)
-    return hashlib.sha256(_dump(tree).encode()).hexdigest(), frozenset(imported)
+    return tree_hash(tree), frozenset(imported)
 
 
 def _without_descriptions(value: Any) -> Any:
@@ -139,7 +90,9 @@ def _data_digest(path: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
+def code_hashes(
+    script: str, scripts: Path = SCRIPTS, without: frozenset[str] = frozenset()
+) -> dict[str, str]:
     """Hashes of a script, of all Grokscope modules that it imports, and of the data they read.
 
     Parameters
@@ -148,6 +101,8 @@ def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
         Name without suffix, such as ``train_runs``.
     scripts
         Folder of the scripts, which also holds the package.
+    without
+        Modules that are left out, with what they alone import.
 
     Raises
     ------
@@ -157,7 +112,7 @@ def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
     found: dict[str, str] = {}
     start = scripts / f"{script}.py"
     found[script], waiting = _digest(start, scripts)
-    todo = set(waiting)
+    todo = set(waiting - without)
     while todo:
         module = todo.pop()
         path = _module_file(module, scripts)
@@ -165,7 +120,7 @@ def code_hashes(script: str, scripts: Path = SCRIPTS) -> dict[str, str]:
         found[module], imported = _digest(path, scripts)
         for name in _DATA.get(module, ()):
             found[Path(name).name] = _data_digest((scripts / name).resolve())
-        todo |= set(imported) - set(found)
+        todo |= imported - without - set(found)
     return dict(sorted(found.items()))
 
 

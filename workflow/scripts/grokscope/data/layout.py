@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from grokscope.runs.names import NETWORK
+
 # The order in which parameters are taken as axes.
 ORDER = (
     "train_fraction",
@@ -17,8 +19,7 @@ ORDER = (
     "depth",
     "p",
     "betas",
-    "optimizer",
-    "init_scale",
+    *NETWORK,
     "second_learning_rate",
     "condition",
     "samples",

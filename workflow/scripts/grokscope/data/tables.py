@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 from grokscope.core.errors import BadFileError
 from grokscope.core.files import replacing
 from grokscope.core.schemas import read_schema
-from grokscope.runs.spec import KEY_COLUMNS, SETTINGS, key_columns
+from grokscope.runs.names import SETTINGS
+from grokscope.runs.spec import KEY_COLUMNS, key_columns
 
 _TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
-_PLACEHOLDERS = {"<l>": r"[A-Za-z0-9_]+", "<x>": r"0?\.\d+|1\.0"}
+_PLACEHOLDERS = {"<l>": r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*", "<x>": r"0?\.\d+|1\.0"}
 
 
 class TableError(BadFileError):

@@ -13,12 +13,14 @@ the log has. The file's metadata holds the run's specification and how it was ma
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from grokscope.data.parts import Parts, parts_of
 from grokscope.runs.imported import AnySpec, ImportedSpec
 from grokscope.runs.spec import RunKey, RunSpec
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 4
-RANK_MEASURES = ("effective", "stable", "numerical")
 # Keys of a file's metadata.
 SPEC, INFO, DIGEST = b"grokscope.spec", b"grokscope.info", b"grokscope.digest"
 # Placeholder of the digest while the bytes are hashed.
@@ -52,6 +53,8 @@ class TraceInfo:
         device, processor and set of versions have the same numbers.
     resumed_at : sequence of int
         Steps at which a stopped training was resumed.
+    parts
+        Names of the network's parts; None of a multilayer perceptron, whose layers are numbers.
 
     Of an imported run sizes, device, processor, threads and seconds are None.
     """
@@ -68,6 +71,23 @@ class TraceInfo:
     versions: Mapping[str, str]
     resumed_at: Sequence[int] = ()
     schema_version: int = SCHEMA_VERSION
+    parts: Parts | None = None
+
+    def to_json(self) -> str:
+        """One line of JSON with sorted keys."""
+        values = asdict(self)
+        if self.parts is None:
+            del values["parts"]
+        return json.dumps(values, sort_keys=True)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> TraceInfo:
+        """From a mapping read from JSON; TypeError or KeyError if its fields differ."""
+        parts = values.get("parts")
+        if parts is not None:
+            parts = Parts(**{name: tuple(names) for name, names in parts.items()})
+        resumed_at = tuple(values["resumed_at"])
+        return cls(**{**values, "resumed_at": resumed_at, "parts": parts})
 
 
 @dataclass(frozen=True)
@@ -102,11 +122,21 @@ class Trace:
         return isinstance(self.spec, ImportedSpec)
 
     @property
-    def layers(self) -> list[str]:
-        """Layers with a gradient norm: numbers, 0 the pair of embeddings; or names of groups."""
+    def parts(self) -> Parts:
+        """Names of the layers and matrices that have columns; imported runs have no ranks."""
         if isinstance(self.spec, ImportedSpec):
-            return self.spec.groups
-        return list(map(str, gradient_layers(self.spec)))
+            return Parts(tuple(self.spec.groups), ())
+        return known_parts(self.spec, self.info.parts)
+
+    @property
+    def layers(self) -> list[str]:
+        """Layers with a gradient norm: numbers, 0 the pair of embeddings; or names."""
+        return list(self.parts.layers)
+
+    @property
+    def last_matrix(self) -> str:
+        """Name of the matrix nearest the output, of those with ranks."""
+        return self.parts.matrices[-1]
 
     @property
     def weight_layers(self) -> list[str]:
@@ -146,26 +176,26 @@ class Trace:
         return self.frame[self.frame["test_loss"].notna()]
 
 
-def gradient_layers(spec: RunSpec) -> list[int]:
-    """Layers with a gradient norm: 1..depth, and 0 for learned embeddings."""
-    return list(range(0 if spec.encoding == "embedding" else 1, spec.depth + 1))
+def known_parts(spec: RunSpec, parts: Parts | None) -> Parts:
+    """Parts of a run's network: those that its trace names, or those that follow from its kind.
+
+    Raises
+    ------
+    ValueError
+        If neither says.
+    """
+    found = parts or parts_of(spec)
+    if found is None:
+        raise ValueError("the parts of a network of a user's own are not named")
+    return found
 
 
-def trace_schema(spec: AnySpec) -> pa.Schema:
+def trace_schema(spec: AnySpec, parts: Parts | None = None) -> pa.Schema:
     """Columns of the run's trace, in order; no others are allowed."""
     if isinstance(spec, ImportedSpec):
         return _schema([column.name for column in spec.columns])
-    layers = gradient_layers(spec)
     names = ["train_loss", "test_loss", "train_metric", "test_metric", "softmax_collapse"]
-    names.append("grad_norm")
-    names += [f"grad_norm_{layer}" for layer in layers]
-    names += [f"weight_norm_{layer}" for layer in layers]
-    names += [
-        f"{measure}_rank_{layer}"
-        for layer in range(1, spec.depth + 1)
-        for measure in RANK_MEASURES
-    ]
-    return _schema(names)
+    return _schema([*names, "grad_norm", *known_parts(spec, parts).columns])
 
 
 def _schema(names: Sequence[str]) -> pa.Schema:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from grokscope.core.errors import BadFileError
+from grokscope.data.parts import Parts, parts_of
 from grokscope.data.trace import (
     DIGEST,
     INFO,
@@ -29,7 +30,8 @@ from grokscope.data.trace import (
     trace_schema,
 )
 from grokscope.runs.imported import MOST_STEPS, AnySpec, ImportedSpec, spec_from_values
-from grokscope.runs.spec import UNKNOWN, VARIABLE, RunSpec
+from grokscope.runs.names import VARIABLE
+from grokscope.runs.spec import UNKNOWN, RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 _ENDS = ("completed", "early_stop", "diverged")
 # Allowed patterns of what becomes part of a path.
 _NAME, _DECIMAL = re.compile(r"[a-z0-9_]+"), re.compile(r"\d+\.\d+")
+# Of a part of a network.
+_PART = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_NOT_NEGATIVE = ("grad_norm", "weight_norm", "attention_entropy")
 _WORD = re.compile(r"[A-Za-z0-9_.,+-]+")
 
 
@@ -112,6 +117,20 @@ def _check_info(info: TraceInfo, spec: RunSpec, n_rows: int) -> None:
         raise TraceError(f"has {n_rows} rows, which does not fit {info.stopped}")
 
 
+def _check_parts(spec: RunSpec, parts: Parts | None) -> None:
+    """Refuse names of parts that the specification's network cannot have."""
+    usual = parts_of(spec)
+    expected = None if spec.model == "mlp" else usual
+    if usual is None and parts is not None:
+        groups = (parts.layers, parts.matrices, parts.attention)
+        if parts.layers and all(
+            len(set(names)) == len(names) and all(map(_PART.fullmatch, names)) for names in groups
+        ):
+            return
+    if usual is None or parts != expected:
+        raise TraceError("metadata invalid: names of the parts of its network")
+
+
 def _wrong_column(table: pa.Table, spec: RunSpec) -> str | None:
     """Name of a column with an impossible, misplaced or missing value; None if all are valid."""
     steps = np.arange(len(table))
@@ -126,7 +145,7 @@ def _wrong_column(table: pa.Table, spec: RunSpec) -> str | None:
         needed = np.ones(len(table), bool)
         if name.startswith("test_") or name == "softmax_collapse":
             needed = tested
-        elif "_rank_" in name:
+        elif "_rank_" in name or name.startswith("attention_entropy_"):
             needed = ranked
         # R² of one sample or of equal targets, softmax collapse of a regression and some ranks
         # of a zero matrix are undefined.
@@ -140,7 +159,7 @@ def _wrong_column(table: pa.Table, spec: RunSpec) -> str | None:
             beyond.any()
             or (needed & ~there).any() > undefined
             or np.isinf(values).any()
-            or ("_norm" in name and (values < 0).any())
+            or (name.startswith(_NOT_NEGATIVE) and (values < 0).any())
             or (share and (values < 0).any())
             or ((share or name.endswith("_metric")) and (values > 1).any())
         ):
@@ -197,15 +216,17 @@ def check_trace(
                 )
             )
         _check_names(spec)
-        info = TraceInfo(**(values | {"resumed_at": tuple(values["resumed_at"])}))
+        info = TraceInfo.from_values(values)
         n_rows = file.metadata.num_rows
         if isinstance(spec, ImportedSpec):
             _check_import(info, spec)
         else:
             _check_info(info, spec, n_rows)
+            _check_parts(spec, info.parts)
         # The depth first: the schema of a forged depth may be endless.
         forged = isinstance(spec, RunSpec) and spec.depth > len(file.schema_arrow)
-        if forged or not file.schema_arrow.remove_metadata().equals(trace_schema(spec)):
+        schema = trace_schema(spec, info.parts)
+        if forged or not file.schema_arrow.remove_metadata().equals(schema):
             raise TraceError("columns differ from the trace schema of its specification")
         # One thread per job; a thread pool may still be shutting down when the process ends.
         table = file.read(columns, use_threads=False)

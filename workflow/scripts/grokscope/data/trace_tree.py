@@ -13,8 +13,8 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -22,10 +22,11 @@ import pyarrow as pa
 from grokscope.core.errors import UserError
 from grokscope.core.formatting import count
 from grokscope.data.logs.index import known_runs
+from grokscope.data.parts import RANK_MEASURES, layer_order, parts_of
 from grokscope.data.tables import key_frame
 from grokscope.data.trace import trace_schema
 from grokscope.data.trace_reader import check_trace
-from grokscope.runs.imported import AnySpec, ImportedSpec
+from grokscope.runs.imported import AnySpec
 from grokscope.runs.paths import CONFIGURATION, PANEL_FOLDER
 from grokscope.runs.plan import Plan
 from grokscope.runs.reading import read_config
@@ -126,10 +127,11 @@ def read_runs(
             f"{missing[0]}: no such trace, as for {len(missing)} of {len(specs)} runs; "
             "snakemake trains them"
         )
-    wanted = _names(specs, columns)
+    has = [_columns_of(Path(folder, spec.key.path), spec) for spec in specs]
+    wanted = _names(has, columns)
     tables = []
-    for spec in specs:
-        there = [name for name in wanted if name in trace_schema(spec).names]
+    for spec, names in zip(specs, has, strict=True):
+        there = [name for name in wanted if name in names]
         tables.append(check_trace(Path(folder, spec.key.path), spec, there)[2])
     others = [path for path in left_over(plan, folder) if _is_trace(path, study)]
     if others:
@@ -147,25 +149,38 @@ def read_runs(
     return frame.join(whole.select(wanted).to_pandas())
 
 
-def _names(specs: Sequence[AnySpec], columns: Sequence[str] | None) -> list[str]:
-    """Columns to read, in the order of the deepest run's.
+def _columns_of(path: Path, spec: AnySpec) -> list[str]:
+    """Columns of a run's trace; of a user's network its file names the parts."""
+    parts = None
+    if isinstance(spec, RunSpec) and parts_of(spec) is None:
+        parts = check_trace(path, spec, ["step"])[1].parts
+    names: list[str] = trace_schema(spec, parts).names
+    return names
+
+
+def _place(column: str) -> tuple[int, Any, str]:
+    """Key to sort columns by: kind, then layer."""
+    for place, kind in enumerate(("grad_norm_", "weight_norm_", "update_norm_")):
+        if column.startswith(kind):
+            return place + 1, layer_order(column.removeprefix(kind)), ""
+    measure, found, matrix = column.partition("_rank_")
+    if found:
+        return 4, layer_order(matrix), str(RANK_MEASURES.index(measure))
+    entropy = column.startswith("attention_entropy_")
+    return (5, column, "") if entropy else (0, 0, "")
+
+
+def _names(has: Sequence[Sequence[str]], columns: Sequence[str] | None) -> list[str]:
+    """Columns to read of those that runs have, layers from the input to the output.
 
     Raises
     ------
     ResultsError
         If no run has a column that was asked for.
     """
-    there = {name for spec in specs for name in trace_schema(spec).names} - {"seed"}
-    trained = [spec for spec in specs if isinstance(spec, RunSpec)]
-    order: list[str] = []
-    if trained:
-        deepest = max(spec.depth for spec in trained)
-        order = trace_schema(replace(trained[0], depth=deepest, encoding="embedding")).names
-    # Of logs each has columns of its own.
-    logged = [
-        name for of in specs if isinstance(of, ImportedSpec) for name in trace_schema(of).names
-    ]
-    names = [name for name in dict.fromkeys([*order, *logged]) if name in there]
+    there = dict.fromkeys(name for names in has for name in names if name != "seed")
+    # Sorting is stable: what is of no layer stays where it is.
+    names = sorted(there, key=_place)
     if columns is None:
         return names
     if unknown := [name for name in columns if name not in there]:

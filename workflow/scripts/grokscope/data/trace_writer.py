@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +32,10 @@ def write_trace(
         Arrays of shape ``(n_rows,)`` for every column of :func:`trace_schema` but ``seed``;
         NaN stands for null.
     """
-    schema = trace_schema(spec)
+    schema = trace_schema(spec, info.parts)
     values = {**columns, "seed": np.full(len(columns["step"]), spec.seed)}
     arrays = [_from_numpy(values[field.name], field.type) for field in schema]
-    metadata = {SPEC: spec.to_json(), INFO: json.dumps(asdict(info), sort_keys=True)}
+    metadata = {SPEC: spec.to_json(), INFO: info.to_json()}
     table = pa.Table.from_arrays(arrays, schema=schema.with_metadata(metadata))
     with replacing(path) as temporary:
         write_sealed(table, temporary)

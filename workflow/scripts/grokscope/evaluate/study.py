@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from grokscope.data.parts import has_order, layer_order
 from grokscope.data.tables import run_keys
 from grokscope.evaluate import nulls
 from grokscope.evaluate.chance import Counts, Task, constant_counts
@@ -312,11 +313,11 @@ def known_events(transitions: pd.DataFrame) -> Booleans:
     return np.asarray(np.all([np.ones(len(transitions), bool), *there], axis=0))
 
 
-def _layer_order(layer: str) -> tuple[int, int]:
-    """The combined signal first, then layers by number; groups of parameters as they come."""
+def _layer_order(layer: str) -> tuple[Any, ...]:
+    """The combined signal first, then layers from the input on; other groups as they come."""
     if layer == COMBINED:
-        return 0, 0
-    return (1, int(layer)) if layer.isdigit() else (2, 0)
+        return (0,)
+    return (1, *layer_order(layer)) if has_order(layer) else (2,)
 
 
 def first_steps(warm_up: Floats, cohort: Cohort) -> Integers:

@@ -16,6 +16,7 @@ from grokscope.core.formatting import tick
 from grokscope.data.trace import Trace
 from grokscope.figures import layout, style
 from grokscope.figures.palette import colour
+from grokscope.figures.parts.cells import RARE
 from grokscope.figures.parts.curves import last_step
 from grokscope.figures.selection import decimate, in_order, known
 from grokscope.measure.phases import PHASES
@@ -77,7 +78,7 @@ def example_curves(traces: Mapping[str, Trace], phases: pd.DataFrame) -> Figure:
         return style.empty_figure(title, "no run in this study")
     chosen = choose_examples(phases)
     names = [*layout.varying(phases), "seed"]
-    shown = [phase for phase in PHASES if phase != "diverged" or phase in chosen]
+    shown = [phase for phase in PHASES if phase not in RARE or phase in chosen]
     n_rows = -(-len(shown) // 2)
     figure = style.new_figure(7.6, 1.2 + 2.3 * n_rows, title)
     grid = figure.subplots(n_rows, 2, squeeze=False)

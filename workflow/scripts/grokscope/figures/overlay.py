@@ -43,7 +43,7 @@ def overlay(trace: Trace, transitions: pd.DataFrame) -> Figure:
         3, 1, sharex=True, height_ratios=[0.2 * (len(events) + 1), 2, 2]
     )
     event_strip(strip, events, last, known(row, "lag"), "no lag: a transition is missing")
-    lines = {"combined": 1.9} | {str(layer): 1.2 for layer in trace.layers}
+    lines = {"combined": 1.9} | dict.fromkeys(trace.layers, 1.2)
     handles = gradient_panel(gradients, trace, lines) + metric_panel(metrics, trace)
     for axes in (gradients, metrics):
         mark_events(axes, events)

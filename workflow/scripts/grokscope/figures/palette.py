@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from grokscope.data.parts import has_order, layer_order
 from grokscope.runs.tasks import TASKS
 
 # Okabe & Ito (2008) for categories, Paul Tol's "muted" for layers, viridis for what is
@@ -14,6 +15,7 @@ PALETTE: dict[str, dict[str, str]] = {
         "memorisation": "#E69F00",
         "grokking": "#009E73",
         "comprehension": "#56B4E9",
+        "collapsed": "#882255",
         "diverged": "#333333",
     },
     "split": {"train": "#0072B2", "test": "#D55E00"},
@@ -39,6 +41,9 @@ PALETTE: dict[str, dict[str, str]] = {
         "modular_division": "#332288",
         "modular_sum_of_squares": "#882255",
         "modular_cubic": "#777777",
+        "s4_composition": "#AA7B00",
+        "a5_composition": "#661188",
+        "dihedral_composition": "#2E8B8B",
     },
     "depth": {
         "2": "#440154",
@@ -53,6 +58,7 @@ PALETTE: dict[str, dict[str, str]] = {
         "gradient_peak": "#332288",
         "metric_transition": "#AA4499",
         "onset": "#117733",
+        "lost": "#882255",
         "alarm": "#CC3311",
         "threshold": "#777777",
         "window": "#F0E442",
@@ -147,13 +153,15 @@ def colour(group: str, key: object) -> str:
 
 
 def layer_colours(layers: Iterable[str]) -> dict[str, str]:
-    """Colours of layers; of as many groups of parameters, which logs name, as there are shades.
+    """Colours of layers; of as many groups of parameters, which have names, as there are shades.
 
     A group that is not in the result has none left, and is not to be drawn.
     """
     own = PALETTE["layer"]
     names = list(dict.fromkeys(layers))
     groups = [name for name in names if name not in own]
+    if all(has_order(name) for name in groups):
+        groups.sort(key=layer_order)
     shades = dict.fromkeys([*(of for name, of in own.items() if name not in names), *RESERVE])
     free = [shade for shade in shades if shade not in {own[n] for n in names if n in own}]
     found = {name: own[name] for name in names if name in own}

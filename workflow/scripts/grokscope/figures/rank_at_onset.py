@@ -17,7 +17,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from grokscope.core.formatting import count, words
-from grokscope.data.trace import RANK_MEASURES, Trace
+from grokscope.data.parts import RANK_MEASURES
+from grokscope.data.trace import Trace
 from grokscope.figures import layout, style
 from grokscope.figures.palette import colour
 from grokscope.figures.parts.events import mark_onset
@@ -61,7 +62,7 @@ def rank_curves(trace: Trace, rank: pd.DataFrame) -> list[RankCurve]:
     curves = []
     for _, row in rank[rank["is_last_layer"]].iterrows():
         reference, before = known(row, "reference_step"), known(row, "before")
-        column = f"{row['measure']}_rank_{int(row['layer'])}"
+        column = f"{row['measure']}_rank_{row['layer']}"
         if reference is None or not before or column not in trace.frame:
             continue
         offset = trace.frame["step"].to_numpy(dtype=float) - reference

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from grokscope.data.tables import read_table
-from grokscope.runs.spec import SETTINGS, UNKNOWN, RunKey, decimal_string, key_columns
+from grokscope.runs.names import SETTINGS
+from grokscope.runs.spec import UNKNOWN, RunKey, decimal_string, key_columns
 
 MAX_POINTS = 2000
 
@@ -76,6 +77,8 @@ def _text(value: Any) -> str:
     """A varied setting as in the key of a run; "none" for null."""
     if pd.isna(value):
         return UNKNOWN
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
     return decimal_string(value) if isinstance(value, float) else str(value)
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grokscope.core.formatting import count
+from grokscope.data.parts import has_order, layer_order
 from grokscope.data.trace import Trace
 from grokscope.figures import style
 from grokscope.figures.palette import layer_colours, layer_words
@@ -66,7 +67,8 @@ def weight_norms(traces: Sequence[Trace]) -> Figure:
                 style.step_axis(axes, grid.longest(row), label=i == len(panels) - 1, ticks=3)
         panels[i, 0].set_ylabel(f"{grid.row_words(row)}\n{style.WEIGHT_LABEL}")
     # Numbers in order, names of groups as the logs have them.
-    shown = sorted(layers, key=lambda name: int(name) if name.isdigit() else 0)
+    ordered = all(map(has_order, layers))
+    shown = sorted(layers, key=layer_order) if ordered else list(layers)
     handles = [style.line_entry(layer_words(name), colours[name]) for name in shown]
     style.legend_below(figure, handles, grid.note)
     return figure

@@ -1,4 +1,4 @@
-"""Onsets: the step from which a metric stays at or above a threshold, and what an event is.
+"""Onsets: the step from which a metric stays at or above a threshold, their loss, and events.
 
 Input: a trace and the settings ``analysis.onset``. Output: the onset columns of the table
 ``transitions``. An onset that a run does not reach is None and censored.
@@ -70,14 +70,39 @@ def sustained_onset(
     >>> sustained_onset([0, 10, 20, 30, 40], [0.2, 0.96, 0.9, 0.97, 0.98], 0.95, evaluations=2)
     30
     """
-    if evaluations < 1:
-        raise ValueError(f"evaluations is {evaluations}; a streak has at least 1")
     above = reached(values, threshold)
     if settled:
         above = np.append(above, np.ones(evaluations - 1, bool))
-    count = np.concatenate([[0], np.cumsum(above)])
-    starts = np.flatnonzero(count[evaluations:] - count[:-evaluations] == evaluations)
-    return int(np.asarray(steps)[starts[0]]) if len(starts) else None
+    return _first_streak(np.asarray(steps), above, evaluations)
+
+
+def _first_streak(steps: NDArray[np.generic], flags: NDArray[np.bool_], length: int) -> int | None:
+    """Step at which the first `length` true flags in a row begin; None without any."""
+    if length < 1:
+        raise ValueError(f"evaluations is {length}; a streak has at least 1")
+    count = np.concatenate([[0], np.cumsum(flags)])
+    starts = np.flatnonzero(count[length:] - count[:-length] == length)
+    return int(steps[starts[0]]) if len(starts) else None
+
+
+def lost_onset(trace: Trace, onset: int, settings: OnsetSettings) -> int | None:
+    """Loss of an onset: the first step after it from which the test metric stays low.
+
+    Parameters
+    ----------
+    onset
+        Of the test metric.
+    settings
+        The metric is low below ``lost_below``, at ``evaluations`` evaluations in a row.
+
+    Returns
+    -------
+    int or None
+        The step (optimiser updates), None if the onset was not lost.
+    """
+    steps, values = evaluated(trace, "test")
+    low = (steps > onset) & ~np.isnan(values) & ~reached(values, settings.lost_below)
+    return _first_streak(steps, low, settings.evaluations)
 
 
 def evaluated(trace: Trace, metric: str) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:
@@ -176,7 +201,8 @@ def onsets(trace: Trace, settings: OnsetSettings) -> dict[str, Any]:
         ``<name>_step`` (int or None) and ``<name>_censored`` (None where nothing is known, see
         :func:`is_unknown`) for the names ``train_onset``,
         ``test_onset`` (at ``event_threshold``) and ``test_onset_<x>`` for each x of
-        ``test_thresholds``.
+        ``test_thresholds``; then the same of the loss of ``test_onset``, ``test_lost``, None where
+        nothing is known of it.
     """
     at = {
         threshold: metric_onset(trace, "test", threshold, settings.evaluations)
@@ -193,7 +219,12 @@ def onsets(trace: Trace, settings: OnsetSettings) -> dict[str, Any]:
         unknown = is_unknown(trace, name.partition("_")[0], step)
         columns[f"{name}_step"] = None if unknown else step
         columns[f"{name}_censored"] = None if unknown else step is None
-    return columns
+    onset = columns["test_onset_step"]
+    # Logs of first steps tell nothing of what came after.
+    if onset is None or (isinstance(trace.spec, ImportedSpec) and trace.spec.reached is not None):
+        return columns | {"test_lost_step": None, "test_lost_censored": None}
+    lost = lost_onset(trace, onset, settings)
+    return columns | {"test_lost_step": lost, "test_lost_censored": lost is None}
 
 
 def is_event(columns: pd.DataFrame | Mapping[str, Any], gap: int) -> NDArray[np.bool_]:

@@ -78,7 +78,9 @@ def measure_panel(traces: Iterable[Trace], analysis: Analysis) -> PanelMeasureme
         rows["transitions"].append(key | transitions(trace, analysis.transitions, found))
         rows["alarms"] += alarm_rows(trace, signals, found["train_onset_step"], analysis)
         scores += score_rows(trace, signals, analysis.detectors)
-        labelled[trace.key] = phase(trace, analysis.phases)
+        labelled[trace.key] = phase(
+            trace, analysis.phases, lost=found["test_lost_step"] is not None
+        )
         ranks.append(rank_run(trace, found["test_onset_step"]))
         infos.append(trace.info)
     panels = {run.key.panel for run in ranks}

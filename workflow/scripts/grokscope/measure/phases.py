@@ -1,4 +1,4 @@
-"""Phases: the four labels of the kind ``phase_diagram``, and ``diverged``.
+"""Phases: the four labels of the kind ``phase_diagram``, ``collapsed`` and ``diverged``.
 
 Input: traces and the settings ``analysis.phases``. Output: columns of the table ``phases``.
 """
@@ -15,7 +15,7 @@ from grokscope.runs.settings import PhaseSettings
 from grokscope.runs.spec import RunKey
 
 # In this order a tied vote is decided.
-PHASES = ("confusion", "memorisation", "grokking", "comprehension", "diverged")
+PHASES = ("confusion", "memorisation", "grokking", "comprehension", "collapsed", "diverged")
 # Of an imported run without train or test metric; no phase, and none of the order above.
 UNKNOWN = "unknown"
 # Those of runs that end with both metrics at or above the threshold.
@@ -23,7 +23,12 @@ GENERALISING = ("grokking", "comprehension")
 
 
 def label(
-    diverged: bool, train_holds: bool, test_holds: bool, gap: int | None, largest_gap: int
+    diverged: bool,
+    train_holds: bool,
+    test_holds: bool,
+    gap: int | None,
+    largest_gap: int,
+    lost: bool,
 ) -> str:
     """Phase of a run; every run has one.
 
@@ -38,6 +43,9 @@ def label(
         metric (steps); None if one was never reached.
     largest_gap
         Largest gap of comprehension (steps).
+    lost
+        Whether the run generalised and lost it (:func:`grokscope.measure.onsets.lost_onset`); if
+        its test metric is back at the end, it has the label of a run that never lost it.
 
     Raises
     ------
@@ -46,6 +54,8 @@ def label(
     """
     if diverged:
         return "diverged"
+    if lost and not test_holds:
+        return "collapsed"
     if not train_holds:
         return "confusion"
     if not test_holds:
@@ -55,10 +65,15 @@ def label(
     return "grokking" if gap > largest_gap else "comprehension"
 
 
-def phase(trace: Trace, settings: PhaseSettings) -> dict[str, Any]:
+def phase(trace: Trace, settings: PhaseSettings, lost: bool) -> dict[str, Any]:
     """Phase and gap of one run.
 
     As published, the initial state is no evaluation: only rows with step > 0 count.
+
+    Parameters
+    ----------
+    lost
+        Whether the run lost its onset of generalisation.
 
     Returns
     -------
@@ -79,7 +94,7 @@ def phase(trace: Trace, settings: PhaseSettings) -> dict[str, Any]:
     gap = None if train is None or test is None else test - train
     diverged = trace.info.stopped == "diverged"
     return {
-        "phase": label(diverged, holds["train"], holds["test"], gap, settings.gap),
+        "phase": label(diverged, holds["train"], holds["test"], gap, settings.gap, lost),
         "train_reached_step": train,
         "test_reached_step": test,
         "gap": gap,

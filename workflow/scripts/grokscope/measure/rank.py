@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from grokscope.data.trace import RANK_MEASURES, Trace
+from grokscope.data.parts import RANK_MEASURES
+from grokscope.data.trace import Trace
 from grokscope.runs.settings import RankSettings
 from grokscope.runs.spec import RunKey
 
@@ -24,8 +25,8 @@ class RankSeries(NamedTuple):
     ranks: NDArray[np.float64]
 
     @classmethod
-    def of_layer(cls, trace: Trace, layer: int, measure: str) -> RankSeries:
-        """The measured ranks of a layer of a run."""
+    def of_layer(cls, trace: Trace, layer: str, measure: str) -> RankSeries:
+        """The measured ranks of a matrix of a run; of a perceptron each layer has one."""
         ranks = trace.frame[f"{measure}_rank_{layer}"].to_numpy()
         known = ~np.isnan(ranks)
         steps = trace.frame["step"].to_numpy()[known]
@@ -55,8 +56,8 @@ class RankRun(NamedTuple):
     key: RunKey
     onset: int | None
     last_step: int
-    depth: int
-    series: Mapping[tuple[int, str], RankSeries]
+    last_layer: str | None
+    series: Mapping[tuple[str, str], RankSeries]
 
 
 class Reference(NamedTuple):
@@ -74,13 +75,15 @@ def rank_run(trace: Trace, onset: int | None) -> RankRun:
     onset
         Onset of generalisation (step), None if it was not reached.
     """
-    depth = 0 if trace.imported else trace.spec.depth
+    matrices = trace.parts.matrices
     series = {
         (layer, measure): RankSeries.of_layer(trace, layer, measure)
-        for layer in range(1, depth + 1)
+        for layer in matrices
         for measure in RANK_MEASURES
     }
-    return RankRun(trace.key, onset, len(trace.frame) - 1, depth, series)
+    return RankRun(
+        trace.key, onset, len(trace.frame) - 1, matrices[-1] if matrices else None, series
+    )
 
 
 def references(panel: Sequence[RankRun]) -> list[Reference]:
@@ -127,7 +130,7 @@ def rank_rows(panel: Sequence[RankRun], settings: RankSettings) -> Iterator[dict
             before, after = (None, None) if step is None else series.around(step, settings)
             yield key | {
                 "layer": layer,
-                "is_last_layer": layer == run.depth,
+                "is_last_layer": layer == run.last_layer,
                 "measure": measure,
                 "reference": kind,
                 "reference_step": step,

@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from grokscope.data.parts import EMBEDDINGS, RANK_MEASURES
 from grokscope.data.tables import from_rows
-from grokscope.data.trace import RANK_MEASURES, Trace
+from grokscope.data.trace import Trace
 from grokscope.measure.alarms import alarm_steps, largest_spike, spike_peaks
 from grokscope.measure.detectors.registry import DETECTORS, GAI
 from grokscope.measure.detectors.scores import first_score
@@ -163,8 +164,8 @@ def rank_drops(trace: Trace, target: Target, analysis: Analysis) -> dict[str, fl
     drops: dict[str, float | None] = {}
     for measure in RANK_MEASURES:
         drop = None
-        if target.onset is not None and not trace.imported:
-            series = RankSeries.of_layer(trace, trace.spec.depth, measure)
+        if target.onset is not None and trace.parts.matrices:
+            series = RankSeries.of_layer(trace, trace.parts.matrices[-1], measure)
             drop = relative_drop(*series.around(target.onset, analysis.rank))
         drops[f"{measure}_drop"] = drop
     return drops
@@ -263,7 +264,7 @@ def ordered_layers(trace: Trace) -> list[str]:
     None of an imported run unless its log numbers them as ours are: which of several named groups
     of parameters is nearest the input is not known.
     """
-    layers = [layer for layer in trace.layers if layer != "0"]
+    layers = [layer for layer in trace.layers if layer not in EMBEDDINGS]
     if not trace.imported:
         return layers
     numbered = [str(number) for number in range(1, trace.spec.depth + 1)]
@@ -278,8 +279,8 @@ def variant_rows(trace: Trace, analysis: Analysis) -> Iterator[dict[str, Any]]:
     columns = ["grad_norm", *(f"grad_norm_{layer}" for layer in ordered_layers(trace))]
     norms = np.stack([trace.frame[name].to_numpy(np.float64) for name in columns])
     fired = fired_choices(norms, analysis.multiverse, analysis.alarms)
-    beta2 = None if isinstance(trace.spec, ImportedSpec) else trace.spec.betas[1]
-    run = trace.key.row() | {"beta2": beta2}
+    betas = None if isinstance(trace.spec, ImportedSpec) else trace.spec.betas
+    run = trace.key.row() | {"beta2": None if betas is None else betas[1]}
     for target in targets(trace, analysis):
         drops = rank_drops(trace, target, analysis)
         for choice, alarms in fired.items():

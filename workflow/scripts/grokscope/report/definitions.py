@@ -40,12 +40,14 @@ def definitions(analysis: Analysis, kinds: Collection[str], has_claims: bool) ->
 
 def _runs(analysis: Analysis) -> Iterator[Entry]:
     onset = analysis.onset
-    yield "Step", "One full-batch optimiser update. The state at step t has had t updates."
+    yield "Step", "One optimiser update. The state at step t has had t updates."
     yield (
         "Onset",
         f"First of {onset.evaluations} evaluations in a row at or above the threshold: "
         f"train metric {onset.train_threshold} (memorisation), test metric "
-        f"{onset.event_threshold} (generalisation). An onset not reached is censored.",
+        f"{onset.event_threshold} (generalisation). An onset not reached is censored. "
+        f"Generalisation is lost at the first of {onset.evaluations} evaluations in a row after "
+        f"it with a test metric below {onset.lost_below}.",
     )
     yield (
         "Event",
@@ -143,7 +145,8 @@ def _phases(analysis: Analysis) -> Iterator[Entry]:
         f"Confusion: the train metric ends below {phases.threshold}. Memorisation: the test "
         f"metric does. Grokking: both end at or above it, the test metric first reaches it more "
         f"than {phases.gap} steps after the train metric. Comprehension: at most "
-        f"{phases.gap} steps after. Diverged: a value was not finite.",
+        f"{phases.gap} steps after. Collapsed: the run had generalised and lost it, and the test "
+        "metric ends below the threshold. Diverged: a value was not finite.",
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from grokscope.core.schemas import read_schema
+from grokscope.runs.decoding import decode
+from grokscope.runs.names import VARIABLE
 from grokscope.runs.problems import (
     config_error,
     explain,
@@ -25,16 +27,9 @@ from grokscope.runs.problems import (
     problems_of_study,
     shown,
 )
-from grokscope.runs.settings import (
-    Analysis,
-    ColumnSource,
-    Configuration,
-    Grid,
-    Source,
-    StudySettings,
-    decode,
-)
-from grokscope.runs.spec import VARIABLE, EarlyStop
+from grokscope.runs.settings import Analysis, Configuration, Grid, StudySettings
+from grokscope.runs.sources import ColumnSource, Source
+from grokscope.runs.spec import EarlyStop
 
 
 def _complete(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
+from grokscope.runs.modules import module_code
+from grokscope.runs.names import DECIMALS, VARIABLE
+from grokscope.runs.recipes import used_settings
 from grokscope.runs.settings import Configuration, Grid, StudySettings
-from grokscope.runs.spec import VARIABLE, RunKey, RunSpec, decimal_string
+from grokscope.runs.spec import RunKey, RunSpec, decimal_string
 from grokscope.runs.tasks import TASKS
 
 
@@ -14,6 +18,13 @@ def varied_settings(study: StudySettings) -> tuple[str, ...]:
     """Names of the settings that some grid of the study lists values of, in path order."""
     named = {name for grid in study.grids for name in grid.settings}
     return tuple(name for name in VARIABLE if name in named)
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A value of a setting as specifications have it: YAML may write 1 for 1.0."""
+    if isinstance(value, tuple):
+        return tuple(map(float, value))
+    return float(value) if name in DECIMALS and value is not None else value
 
 
 def expand_grid(study: StudySettings, grid: Grid) -> Iterator[RunSpec]:
@@ -33,13 +44,15 @@ def expand_grid(study: StudySettings, grid: Grid) -> Iterator[RunSpec]:
         grid.seeds,
         *values,
     ):
-        setting = dict(zip(VARIABLE, chosen, strict=True))
         uses = TASKS[task].parameters
-        # A scalar input has no symbols to encode.
-        encoding = setting["encoding"] if TASKS[task].symbolic else "scalar"
-        embedded = encoding == "embedding"
-        data_seed, init_seed = setting["data_seed"], setting["init_seed"]
-        first, second = setting["betas"]
+        setting = used_settings(dict(zip(VARIABLE, chosen, strict=True)), TASKS[task].symbolic)
+        for name in ("p", "samples"):
+            if name not in uses:
+                setting[name] = None
+        for name in ("data_seed", "init_seed"):
+            if setting[name] is None:
+                setting[name] = seed
+        own = setting["model"] == "module"
         spec = RunSpec(
             study=study.name,
             task=task,
@@ -48,14 +61,9 @@ def expand_grid(study: StudySettings, grid: Grid) -> Iterator[RunSpec]:
             weight_decay=decimal_string(decay),
             width=width,
             seed=seed,
-            data_seed=seed if data_seed is None else data_seed,
-            init_seed=seed if init_seed is None else init_seed,
-            p=setting["p"] if "p" in uses else None,
-            samples=setting["samples"] if "samples" in uses else None,
-            encoding=encoding,
-            embedding_dim=setting["embedding_dim"] if embedded else None,
-            learning_rate=float(setting["learning_rate"]),
-            betas=(float(first), float(second)),
+            **{name: _typed(name, value) for name, value in setting.items()},
+            module=study.module if own else None,
+            module_code=module_code(study.module) if own else None,
             steps=grid.steps,
             test_every=study.test_every,
             rank_every=study.rank_every,

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from grokscope.runs.recipes import by_hand
 from grokscope.runs.spec import RunKey, RunSpec
 from grokscope.runs.tasks import TASKS, parameters_of
 
@@ -31,14 +32,39 @@ def estimated_seconds(spec: RunSpec) -> float:
 
     Floating-point operations of its matrix products at 100 GFLOP/s, a few passes over
     activations and logits, and 0.2 ms per step for everything else (measured within a factor of
-    two; benchmarks/RESULTS.md).
+    two; benchmarks/RESULTS.md). By automatic differentiation 40 GFLOP/s and 2 ms. Of a user's
+    network nothing is known: it is taken for a perceptron.
     """
     task = TASKS[spec.task]
     n = task.size(**parameters_of(spec, task))
     n_out = math.isqrt(n) + 1 if task.symbolic else 1
-    products = (spec.depth - 2) * spec.width**2 + spec.width * n_out
+    products: float = max(spec.depth - 2, 0) * spec.width**2 + spec.width * n_out
+    if not by_hand(spec):
+        if spec.model == "transformer":
+            products = transformer_products(spec, n_out)
+        trained = min(n * float(spec.train_fraction), spec.batch_size or n)
+        samples = 3 * trained + n / spec.test_every
+        return spec.steps * (2 * products * samples / 4e10 + 2e-3)
     passes = n * ((spec.depth - 1) * spec.width + 4 * n_out)
     return spec.steps * (6 * n * products / 1e11 + passes / 1e10 + 2e-4)
+
+
+def transformer_products(spec: RunSpec, n_out: int) -> float:
+    """Multiplications of numbers in one sample's pass forward.
+
+    The first block's queries, keys and values are of the vocabulary, not of samples; of the last
+    block only what is read out is computed.
+    """
+    assert spec.mlp_ratio is not None
+    length = 2 + bool(spec.equals_token)
+    read = 1 if spec.pooling == "last" else length
+    inner = 1 + 2 * spec.mlp_ratio  # Attention's output and the MLP, per position.
+    squares = inner * read
+    if spec.depth > 1:
+        # Keys and values of all positions, queries of those that are read.
+        squares += 2 * length + read + inner * length
+        squares += (spec.depth - 2) * (3 + inner) * length
+    return squares * spec.width**2 + spec.width * n_out
 
 
 @dataclass(frozen=True)

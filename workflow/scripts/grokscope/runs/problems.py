@@ -17,8 +17,10 @@ from grokscope.core.errors import UserError
 from grokscope.core.provenance import SCRIPTS
 from grokscope.runs.grid import expand_grid, expand_study
 from grokscope.runs.kinds import KINDS
+from grokscope.runs.modules import ModuleError
+from grokscope.runs.names import DECIMALS
 from grokscope.runs.settings import Grid, StudySettings
-from grokscope.runs.spec import decimal_string
+from grokscope.runs.spec import RunSpec, decimal_string
 from grokscope.runs.tasks import TASKS, n_train, parameters_of
 
 # Digits that a number in a path may have; file names end at 255 characters.
@@ -217,9 +219,9 @@ def problems_of_study(study: StudySettings) -> Iterator[str]:
         numbers = {
             "train_fractions": grid.train_fractions,
             "weight_decays": grid.weight_decays,
-            "learning_rate": grid.settings.get("learning_rate", ()),
             "betas": [beta for pair in grid.settings.get("betas", ()) for beta in pair],
         }
+        numbers |= {name: grid.settings.get(name, ()) for name in DECIMALS}
         for name, values in numbers.items():
             for value in values:
                 if len(decimal_string(value)) > MAX_DIGITS:
@@ -227,6 +229,13 @@ def problems_of_study(study: StudySettings) -> Iterator[str]:
                         f"{key}.{name}: {value} is not allowed; "
                         f"allowed: numbers of at most {MAX_DIGITS} digits"
                     )
+        try:
+            problems = list(_problems_of_network(study, grid, key))
+        except ModuleError as error:
+            yield f"studies.{study.name}.{error}"
+            unknown = True
+            continue
+        yield from problems
         for number, name in enumerate(grid.tasks):
             if name in TASKS:
                 yield from _problems_of_task(study, grid, name, key)
@@ -246,6 +255,39 @@ def problems_of_study(study: StudySettings) -> Iterator[str]:
             yield f"studies.{study.name}.grids: the run {spec.key} is in two grids; list it once"
             return
         seen.add(spec.key)
+
+
+def _problems_of_network(study: StudySettings, grid: Grid, key: str) -> Iterator[str]:
+    """Settings that no network or optimiser can have together; each said once."""
+    known = replace(grid, tasks=tuple(t for t in grid.tasks if t in TASKS), seeds=grid.seeds[:1])
+    if study.module is not None and "module" not in grid.settings.get("model", (study.model,)):
+        yield f"studies.{study.name}.module: is used by model: module alone"
+    found = [line for spec in expand_grid(study, known) for line in _problems_of_spec(spec, key)]
+    yield from dict.fromkeys(found)
+
+
+def _problems_of_spec(spec: RunSpec, key: str) -> Iterator[str]:
+    if spec.model == "mlp" and spec.depth < 2:
+        yield f"{key}.depths: {spec.depth} is not allowed for model mlp; allowed: >= 2"
+    if spec.model == "transformer":
+        if not TASKS[spec.task].symbolic:
+            yield (
+                f"{key}.tasks: {spec.task} is not allowed for model transformer; allowed: tasks "
+                "of symbols"
+            )
+        assert spec.heads is not None
+        if spec.width % spec.heads:
+            yield (
+                f"{key}.widths: {spec.width} is not allowed for model transformer; "
+                f"allowed: multiples of its {spec.heads} heads"
+            )
+    if spec.optimizer == "muon" and spec.model == "mlp" and spec.depth < 3:
+        yield (
+            f"{key}.depths: {spec.depth} is not allowed for optimizer muon and model mlp, which "
+            "has then no hidden matrix; allowed: >= 3"
+        )
+    if spec.optimizer == "sgd" and spec.nesterov and not spec.momentum:
+        yield f"{key}: nesterov is not allowed without momentum; allowed: momentum > 0"
 
 
 def _problems_of_task(study: StudySettings, grid: Grid, name: str, key: str) -> Iterator[str]:
@@ -283,6 +325,11 @@ def problems_of_analysis(analysis: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"analysis.onset.event_threshold: {onset['event_threshold']} is not allowed; "
             f"allowed: one of test_thresholds {onset['test_thresholds']}"
+        )
+    if onset["lost_below"] > onset["event_threshold"]:
+        yield (
+            f"analysis.onset.lost_below: {onset['lost_below']} is not allowed; allowed: at most "
+            f"event_threshold {onset['event_threshold']}"
         )
     window, order = transitions["savgol_window"], transitions["savgol_order"]
     if window % 2 == 0:

@@ -9,31 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
+from grokscope.runs.decoding import decode
+from grokscope.runs.sources import Source
 from grokscope.runs.spec import EarlyStop
-
-T = TypeVar("T")
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
-
-
-def decode(kind: type[T], values: Mapping[str, Any]) -> T:
-    """A settings object from a mapping with exactly its fields; lists become tuples.
-
-    Raises
-    ------
-    ValueError
-        If a field is missing or unknown.
-    """
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    if set(values) != names:
-        raise ValueError(f"{kind.__name__}: fields differ: {sorted(set(values) ^ names)}")
-    return kind(**{name: _frozen(value) for name, value in values.items()})
-
 
 # ------------------------------------------------------------------- analysis
 
@@ -46,6 +27,7 @@ class OnsetSettings:
     train_threshold: float
     test_thresholds: tuple[float, ...]
     event_threshold: float
+    lost_below: float
 
 
 @dataclass(frozen=True)
@@ -281,66 +263,6 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class ColumnSource:
-    """Where a column of a trace stands in a log, see :class:`.imported.LoggedColumn`.
-
-    Attributes
-    ----------
-    column
-        Its name in the log; None for a column that is not to be taken from it.
-    """
-
-    column: str | None
-    scale: float
-    mean_over: str | int
-
-
-@dataclass(frozen=True)
-class Source:
-    """Logs that the runs of a study are imported from.
-
-    Attributes
-    ----------
-    files
-        Patterns of paths, relative to the working directory.
-    columns
-        Where columns stand, for those that are not found by their names; ``step`` and ``run``
-        among them.
-    run
-        What each run is: constants, and mappings with ``config`` or ``column`` to what names
-        them in the log; ``path`` is a pattern of paths with ``{name}`` for values.
-    where
-        Values of columns that rows must have to be read.
-    reached, not_reached
-        Of logs of first steps at which a level was reached: the level, and what stands for none.
-    last_step
-        Last step of the runs, where the log does not tell.
-    """
-
-    files: tuple[str, ...]
-    format: str
-    columns: Mapping[str, ColumnSource]
-    run: Mapping[str, Any]
-    where: Mapping[str, Any]
-    row: str
-    overlap: str
-    reached: float | None
-    not_reached: float | None
-    last_step: int | None
-
-    def to_json(self) -> str:
-        """One line with sorted keys: equal sources, equal strings."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> Source:
-        """Inverse of :meth:`to_json`."""
-        values = json.loads(text)
-        columns = {name: ColumnSource(**of) for name, of in values["columns"].items()}
-        return decode(cls, values | {"columns": columns})
-
-
-@dataclass(frozen=True)
 class StudySettings:
     """A study: its kind, the claims it is judged by, and its runs.
 
@@ -365,6 +287,32 @@ class StudySettings:
     embedding_dim: int
     learning_rate: float
     betas: tuple[float, float]
+    model: str
+    module: str | None
+    heads: int
+    mlp_ratio: float
+    layer_norm: str
+    activation: str
+    biases: str
+    initialisation: str
+    tied: bool
+    equals_token: bool
+    positions: bool
+    causal: bool
+    pooling: str
+    init_scale: float
+    optimizer: str
+    momentum: float
+    nesterov: bool
+    muon_learning_rate: float
+    warmup_steps: int
+    schedule: str
+    batch_size: int | None
+    gradient_filter: str
+    filter_decay: float
+    filter_strength: float
+    loss: str
+    dtype: str
     test_every: int
     rank_every: int | None
     rank_tolerance: float

@@ -7,27 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from grokscope.runs.names import DECIMALS, SETTINGS, TRUTHS, WORDS
+
 KEY_COLUMNS = ("study", "task", "depth", "train_fraction", "weight_decay", "width", "seed")
-# Further training settings that a grid may vary. Those that a study's grids name are part of the
-# identity of its runs: in the path and as key columns of its tables, between width and seed.
-VARIABLE = (
-    "p",
-    "samples",
-    "data_seed",
-    "init_seed",
-    "encoding",
-    "embedding_dim",
-    "learning_rate",
-    "betas",
-)
-# What else may tell imported runs apart; no grid can vary it.
-LABELS = ("optimizer", "init_scale", "second_learning_rate", "condition")
-# Key columns that only some studies have, in the order of paths and tables.
-SETTINGS = (*VARIABLE, *LABELS)
 
 
 def key_columns(columns: Iterable[str]) -> list[str]:
@@ -122,13 +108,9 @@ TRACES = "results/traces"
 UNKNOWN = "none"
 # How a setting's text becomes a value of its key column; whole numbers unless named.
 _FROM_TEXT: dict[str, Callable[[str], Any]] = {
-    "encoding": str,
-    "learning_rate": float,
-    "betas": str,
-    "optimizer": str,
-    "init_scale": float,
-    "second_learning_rate": float,
-    "condition": str,
+    **dict.fromkeys(WORDS, str),
+    **dict.fromkeys(DECIMALS, float),
+    **dict.fromkeys(TRUTHS, {"true": True, "false": False}.get),
 }
 
 
@@ -138,6 +120,8 @@ def _as_text(value: Any) -> str:
         return UNKNOWN
     if isinstance(value, tuple):
         return ",".join(map(_as_text, value))
+    if isinstance(value, bool):
+        return str(value).lower()
     return decimal_string(value) if isinstance(value, float) else str(value)
 
 
@@ -161,8 +145,10 @@ class EarlyStop:
 class RunSpec:
     """Everything that a training depends on besides code and libraries.
 
-    Made by :func:`grokscope.run_spec`. Parameters that the task or the encoding does not use are
-    None, so that changing them does not train the run again.
+    Made by :func:`grokscope.run_spec`. Parameters that the task, the network or the optimiser does
+    not use are None, so that changing them does not train the run again. Fields with a default are
+    left out of the JSON where they have it: those of a multilayer perceptron trained by full-batch
+    AdamW.
 
     Attributes
     ----------
@@ -171,9 +157,10 @@ class RunSpec:
     task
         Name of the registered task.
     depth, width
-        Number of linear layers, the output's included; units of each hidden one.
+        Number of linear layers, the output's included, and units of each hidden one; of a
+        transformer its blocks and ``d_model``.
     train_fraction, weight_decay
-        Share of the data used for training, and AdamW's weight decay, as canonical decimal
+        Share of the data used for training, and the optimiser's weight decay, as canonical decimal
         strings.
     seed, data_seed, init_seed
         Seed of the run; those of data and split, and of the initial weights.
@@ -182,15 +169,31 @@ class RunSpec:
     encoding, embedding_dim
         How a pair of symbols enters the network, and the dimensions of learned embeddings.
     learning_rate, betas
-        Of AdamW.
+        Learning rate, and the moment decay rates of the optimisers that have them.
     steps
-        Optimiser updates, full batch.
+        Optimiser updates.
     test_every, rank_every
         Cadences (steps) of the test set's evaluation and of the ranks; None: no ranks.
     rank_tolerance
         Numerical rank counts the singular values above this share of the largest.
     early_stop
         When the run ends before its last update; None: never.
+    model
+        ``mlp``, ``transformer`` or ``module``.
+    module, module_code
+        A user's own network: ``path/to/file.py:factory``, and the hash of the file's syntax tree.
+    heads, mlp_ratio, layer_norm, activation, biases, initialisation, tied
+        Blocks of a transformer, and how its weights begin and are shared.
+    equals_token, positions, causal, pooling
+        What a transformer sees of a pair of symbols, and what is read out.
+    init_scale
+        Factor of all initial weights.
+    optimizer, momentum, nesterov, muon_learning_rate, warmup_steps, schedule, batch_size
+        How it is trained; None for a batch size: all samples.
+    gradient_filter, filter_decay, filter_strength
+        What is added to the gradient.
+    loss, dtype
+        What is minimised, and the numbers of parameters and activations.
     varied
         Names of the settings that belong to the run's identity because its study varies them.
         They affect the run's name alone, so they are part of neither comparisons nor traces.
@@ -210,12 +213,39 @@ class RunSpec:
     encoding: str
     embedding_dim: int | None
     learning_rate: float
-    betas: tuple[float, float]
+    betas: tuple[float, float] | None
     steps: int
     test_every: int
     rank_every: int | None
     rank_tolerance: float
     early_stop: EarlyStop | None
+    model: str = "mlp"
+    module: str | None = None
+    module_code: str | None = None
+    heads: int | None = None
+    mlp_ratio: float | None = None
+    layer_norm: str | None = None
+    activation: str | None = None
+    biases: str | None = None
+    initialisation: str | None = None
+    tied: bool | None = None
+    equals_token: bool | None = None
+    positions: bool | None = None
+    causal: bool | None = None
+    pooling: str | None = None
+    init_scale: float = 1.0
+    optimizer: str = "adamw"
+    momentum: float | None = None
+    nesterov: bool | None = None
+    muon_learning_rate: float | None = None
+    warmup_steps: int = 0
+    schedule: str = "constant"
+    batch_size: int | None = None
+    gradient_filter: str = "without"
+    filter_decay: float | None = None
+    filter_strength: float | None = None
+    loss: str = "standard"
+    dtype: str = "float32"
     varied: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -239,7 +269,11 @@ class RunSpec:
             JSON.
         """
         # Not asdict: it makes deep copies, and a plan has tens of thousands of specifications.
-        values = {name: getattr(self, name) for name in _FIELDS}
+        values = {name: getattr(self, name) for name in _REQUIRED}
+        for name, usual in _USUAL.items():
+            value = getattr(self, name)
+            if value != usual:
+                values[name] = value
         if self.early_stop is not None:
             values["early_stop"] = vars(self.early_stop)
         if with_varied and self.varied:
@@ -286,21 +320,25 @@ class RunSpec:
         ValueError
             If a field is missing or unknown.
         """
-        if not isinstance(values, dict) or set(values) - {"varied"} != _FIELDS:
-            found = set(values) if isinstance(values, dict) else {type(values).__name__}
-            raise ValueError(f"not a run specification; fields differ: {sorted(found ^ _FIELDS)}")
-        stop = values["early_stop"]
+        found = set(values) if isinstance(values, dict) else {type(values).__name__}
+        wrong = found - _REQUIRED - set(_USUAL) - {"varied"} | _REQUIRED - found
+        if wrong:
+            raise ValueError(f"not a run specification; fields differ: {sorted(wrong)}")
+        stop, betas = values["early_stop"], values["betas"]
         return cls(
             **values
             | {
-                "betas": tuple(values["betas"]),
+                "betas": None if betas is None else tuple(betas),
                 "early_stop": None if stop is None else EarlyStop.from_values(stop),
                 "varied": tuple(values.get("varied", ())),
             }
         )
 
 
-_FIELDS = frozenset(item.name for item in fields(RunSpec)) - {"varied"}
+_REQUIRED = frozenset(item.name for item in fields(RunSpec) if item.default is MISSING)
+# What a run has whose specification does not say.
+_USUAL = {item.name: item.default for item in fields(RunSpec) if item.name not in _REQUIRED}
+del _USUAL["varied"]
 
 
 def read_specs(text: str) -> list[RunSpec]:

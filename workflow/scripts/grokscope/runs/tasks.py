@@ -146,19 +146,62 @@ def modular_division(_rng: np.random.RandomState, p: int) -> SymbolSamples:
     return SymbolSamples(np.stack([a, b], axis=1), a * inverse[b] % p, p, p)
 
 
-@register("s5_composition", size=lambda: 120 * 120, symbolic=True)
-def s5_composition(_rng: np.random.RandomState) -> SymbolSamples:
-    """Composition in the symmetric group S5: the class of (a, b) is the permutation a∘b.
+def register_group(
+    name: str,
+    table: Callable[..., NDArray[np.int64]],
+    order: Callable[..., int],
+    parameters: tuple[str, ...] = (),
+) -> None:
+    """Register composition in a group given by its table, over all pairs, listed a-major.
 
-    b acts first: (a∘b)(i) = a(b(i)). Symbols number the 120 permutations in lexicographic
-    order (symbol 0 is the identity); all 14,400 pairs, listed a-major.
+    Parameters
+    ----------
+    table
+        ``table(**parameters)[a, b]`` is the element a∘b, shape ``(order, order)``.
+    order
+        ``order(**parameters)`` is the number of elements, known without the table.
     """
-    group = np.array(list(permutations(range(5))), dtype=np.int64)
+
+    @register(name, parameters, size=lambda **of: order(**of) ** 2, symbolic=True)
+    def draw(_rng: np.random.RandomState, **of: Any) -> SymbolSamples:
+        composed = table(**of)
+        n = len(composed)
+        a, b = np.divmod(np.arange(n * n, dtype=np.int64), n)
+        return SymbolSamples(np.stack([a, b], axis=1), composed.ravel(), n, n)
+
+
+def permutation_table(degree: int, even: bool = False) -> NDArray[np.int64]:
+    """Table of the symmetric group of a degree, or of its even half, the alternating group.
+
+    b acts first: (a∘b)(i) = a(b(i)). Permutations are numbered in lexicographic order; 0 is the
+    identity.
+    """
+    group = np.array(list(permutations(range(degree))), dtype=np.int64)
+    if even:
+        one, other = np.triu_indices(degree, 1)
+        inversions = (group[:, one] > group[:, other]).sum(axis=1)
+        group = group[inversions % 2 == 0]
     number = {tuple(row): index for index, row in enumerate(group.tolist())}
-    composed = group[:, group].reshape(-1, 5)  # [a, b, i] -> a(b(i))
-    classes = np.array([number[tuple(row)] for row in composed.tolist()], dtype=np.int64)
-    a, b = np.divmod(np.arange(14_400, dtype=np.int64), 120)
-    return SymbolSamples(np.stack([a, b], axis=1), classes, 120, 120)
+    composed = group[:, group]  # [a, b, i] -> a(b(i))
+    classes = [number[tuple(row)] for row in composed.reshape(-1, degree).tolist()]
+    return np.array(classes, dtype=np.int64).reshape(len(group), len(group))
+
+
+def dihedral_table(p: int) -> NDArray[np.int64]:
+    """Table of the symmetries of a regular polygon of `p` corners, 2p elements.
+
+    Element k + p s is the rotation by k corners after s reflections (s is 0 or 1):
+    ``(k, s)∘(l, t) = (k + l or k - l mod p, s + t mod 2)``, minus where s is 1.
+    """
+    s, k = np.divmod(np.arange(2 * p, dtype=np.int64), p)
+    turned = (k[:, None] + np.where(s[:, None] == 1, -k[None, :], k[None, :])) % p
+    return np.asarray(turned + p * ((s[:, None] + s[None, :]) % 2), np.int64)
+
+
+register_group("s5_composition", lambda: permutation_table(5), lambda: 120)
+register_group("s4_composition", lambda: permutation_table(4), lambda: 24)
+register_group("a5_composition", lambda: permutation_table(5, even=True), lambda: 60)
+register_group("dihedral_composition", dihedral_table, lambda p: 2 * p, ("p",))
 
 
 @register("sine_regression", ("samples",), size=lambda samples: samples)

@@ -1,4 +1,4 @@
-"""Training: full-batch AdamW over runs of one shape, with a trace row for every state.
+"""Training: runs of one shape, with a trace row for every state.
 
 Row t describes θ_t, the state after t updates; a run of T updates has rows 0 .. T. An engine
 (:mod:`grokscope.train.engines`) makes the updates; this module decides when a run ends and what is
@@ -22,7 +22,7 @@ from grokscope.data.trace import TraceInfo
 from grokscope.runs.spec import RunSpec
 from grokscope.train.checkpoint import Checkpoint, Snapshot
 from grokscope.train.dataset import Dataset, make_dataset
-from grokscope.train.engines import make_engine
+from grokscope.train.engines import engine_of, make_engine, own_parts
 from grokscope.train.engines.base import MAX_ROWS, Columns, select_runs
 from grokscope.train.processors import libraries, processor_kind
 
@@ -36,6 +36,8 @@ SHARED = (
     "early_stop",
     "encoding",
     "depth",
+    "model",
+    "module",
 )
 
 
@@ -48,12 +50,12 @@ class Result:
     columns: dict[str, NDArray[np.generic]]
 
 
-def versions(device: str) -> dict[str, str]:
+def versions(spec: RunSpec, device: str) -> dict[str, str]:
     """Versions that a training on a kind of device depends on."""
     return {
         "grokscope": grokscope.__version__,
         "python": platform.python_version(),
-        **{name: version(name) for name in libraries(device)},
+        **{name: version(name) for name in libraries(engine_of(spec, device))},
     }
 
 
@@ -92,7 +94,8 @@ class _Run:
 
     def __init__(self, spec: RunSpec, data: Dataset, snapshot: Snapshot | None) -> None:
         self.spec, self.data = spec, data
-        self.columns = Columns(spec)
+        self.parts = own_parts(spec, data)
+        self.columns = Columns(spec, self.parts)
         # One row per column, so that a column needs no copy. Zeros, not NaN: pages that are never
         # written take no memory.
         self._log = np.zeros((len(self.columns.names), spec.steps + 1), np.float32)
@@ -176,8 +179,9 @@ class _Run:
             processor=processor_kind(device),
             threads=1,
             seconds=self.seconds_before + seconds,
-            versions=versions(device),
+            versions=versions(self.spec, device),
             resumed_at=self.resumed_at,
+            parts=self.parts,
         )
         return Result(self.spec, info, columns)
 
@@ -226,6 +230,8 @@ def iter_train(
     for name in SHARED:
         if any(getattr(spec, name) != getattr(specs[0], name) for spec in specs):
             raise ValueError(f"runs of one batch must share {name}")
+    if len({engine_of(spec, device) for spec in specs}) > 1:
+        raise ValueError("runs of one batch must share their engine")
     snapshots = [checkpoint.load() for checkpoint in checkpoints or []]
     # Only runs at the same step can be trained side by side.
     groups: dict[int, list[int]] = {}

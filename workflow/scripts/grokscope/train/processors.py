@@ -16,6 +16,7 @@ from pathlib import Path
 
 # Settings under which the libraries compile or choose other code than the processor's own.
 OVERRIDES = (
+    "ATEN_CPU_CAPABILITY",
     "MKL_CBWR",
     "MKL_DEBUG_CPU_TYPE",
     "MKL_ENABLE_INSTRUCTIONS",
@@ -31,6 +32,7 @@ OVERRIDES = (
     "OPENBLAS_CORETYPE",
 )
 CUDA_OVERRIDES = (
+    "ATEN_CPU_CAPABILITY",
     "CUBLAS_WORKSPACE_CONFIG",
     "NVIDIA_TF32_OVERRIDE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
@@ -80,9 +82,9 @@ def _overridden(names: tuple[str, ...], environment: Mapping[str, str]) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def libraries(device: str) -> tuple[str, ...]:
-    """Libraries that compute a training on a kind of device; an upgrade of one trains anew."""
-    return ("numpy", "numba", "llvmlite") if device == "cpu" else ("numpy", "torch")
+def libraries(engine: str) -> tuple[str, ...]:
+    """Libraries that compute a training by an engine; an upgrade of one trains anew."""
+    return ("numpy", "numba", "llvmlite") if engine == "cpu" else ("numpy", "torch")
 
 
 @cache

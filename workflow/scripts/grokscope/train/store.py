@@ -30,16 +30,20 @@ from typing import Any
 
 from grokscope.core.files import TEMPORARY, replacing
 from grokscope.core.provenance import code_hashes
+from grokscope.data.parts import parts_of
 from grokscope.data.trace import SCHEMA_VERSION, trace_schema
 from grokscope.data.trace_reader import TraceError, check_trace
 from grokscope.runs.spec import RunSpec
+from grokscope.train.engines import engine_of
 from grokscope.train.processors import libraries, processor_kind
 
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<content>[0-9a-f]{64})\.parquet")
 _LEFT = re.compile(r"\..*" + re.escape(TEMPORARY))
+_ENGINES = frozenset(("cpu", "cuda", "generic"))
 _NO_NUMBERS = ("grokscope.core.errors", "grokscope.core.files")
 _DAY = 86_400
 _CHUNK = 1 << 20
+_MOST_COLUMNS = 1000
 
 
 class StoreError(TraceError):
@@ -61,7 +65,9 @@ def content_hash(path: str | os.PathLike[str]) -> str:
 
 def max_bytes(spec: RunSpec) -> int:
     """Upper bound of the size of a trace of the specification."""
-    return (1 << 20) + 16 * len(trace_schema(spec)) * (spec.steps + 1)
+    # A network of a user's own may have any number of layers.
+    columns = _MOST_COLUMNS if parts_of(spec) is None else len(trace_schema(spec))
+    return (1 << 20) + 16 * columns * (spec.steps + 1)
 
 
 def _files(folder: Path, named: re.Pattern[str]) -> list[Path]:
@@ -87,21 +93,30 @@ def _files(folder: Path, named: re.Pattern[str]) -> list[Path]:
 
 
 @cache
-def dependencies(device: str) -> dict[str, Any]:
-    """What all trainings on a kind of device depend on besides specification and processor.
+def dependencies(engine: str) -> dict[str, Any]:
+    """What all trainings by an engine depend on besides specification, device and processor.
 
-    Of the training code, the syntax trees count, without comments and docstrings. Of the
-    libraries, those that compute: an upgrade of Python or of pyarrow changes no number.
+    Of the training code, the syntax trees count, without comments and docstrings, and not those
+    of other engines. Of the libraries, those that compute: an upgrade of Python or of pyarrow
+    changes no number.
+
+    Parameters
+    ----------
+    engine
+        See :func:`grokscope.train.engines.engine_of`.
     """
     # Not numba.__version__: a hit should not wait for the import.
-    versions = {name: version(name) for name in libraries(device)}
+    versions = {name: version(name) for name in libraries(engine)}
     # The wheels of numpy and torch contain their BLAS, conda's leave the choice.
     blas = sorted(
         path.stem
         for name in ("mkl", "libblas", "libopenblas", "libtorch")
         for path in Path(sys.prefix, "conda-meta").glob(f"{name}-[0-9]*.json")
     )
-    code = code_hashes("grokscope/train/loop")
+    others = {f"grokscope.train.engines.{name}" for name in _ENGINES - {engine}}
+    if engine != "generic":
+        others.add("grokscope.train.networks.factory")
+    code = code_hashes("grokscope/train/loop", without=frozenset(others))
     return {
         # How a file is written and how an error is worded decides no number.
         "code": {k: v for k, v in code.items() if k not in _NO_NUMBERS},
@@ -118,7 +133,7 @@ def training_key(spec: RunSpec, device: str) -> str:
     device
         Kind of device, see :func:`grokscope.train.devices.choose_device`.
     """
-    parts = dependencies(device) | {
+    parts = dependencies(engine_of(spec, device)) | {
         "spec": json.loads(spec.to_json()),
         "device": device,
         "processor": processor_kind(device),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from grokscope.data.logs.rows import LogError, Rows
 from grokscope.runs.imported import GROUP_COLUMNS, PLAIN_COLUMNS
-from grokscope.runs.settings import ColumnSource
+from grokscope.runs.sources import ColumnSource
 
 _TRAIN = ("train", "training")
 _TEST = ("test", "val", "valid", "validation", "eval", "evaluation", "heldout", "dev")

@@ -21,7 +21,7 @@ from grokscope.data.logs.rows import LogError, Rows
 from grokscope.data.logs.runs import ImportedRun, runs_of
 from grokscope.runs.config import check_config
 from grokscope.runs.imported import ImportedSpec
-from grokscope.runs.settings import Source
+from grokscope.runs.sources import Source
 
 # Usual names of the settings that name a run, in the configuration of a log.
 _SETTINGS: Mapping[str, tuple[str, ...]] = {

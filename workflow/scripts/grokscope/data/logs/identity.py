@@ -11,15 +11,13 @@ import numpy as np
 
 from grokscope.data.logs.columns import nearest
 from grokscope.data.logs.rows import LogError, Rows, number_of
-from grokscope.runs.settings import Source
-from grokscope.runs.spec import KEY_COLUMNS, SETTINGS, UNKNOWN, decimal_string
+from grokscope.runs.names import DECIMALS, SETTINGS, TRUTHS, WORDS
+from grokscope.runs.sources import Source
+from grokscope.runs.spec import KEY_COLUMNS, UNKNOWN, decimal_string
 
 # Seeds of logs that tell none: the runs of a cell are numbered in the order of their logs.
 NUMBERED = "number"
-_DECIMALS = {"train_fraction", "weight_decay", "learning_rate", "init_scale"} | {
-    "second_learning_rate"
-}
-_WORDS = {"encoding", "betas", "optimizer", "condition"}
+_DECIMALS = {"train_fraction", "weight_decay", *DECIMALS}
 _WORD = re.compile(r"[A-Za-z0-9_.,+-]{1,60}")
 _NAMES = (*KEY_COLUMNS[1:], *SETTINGS)
 # Digits of a number in a path, as in configurations.
@@ -141,7 +139,12 @@ def _typed(name: str, given: Any) -> Any:
         return task
     if name == "seed" and given == NUMBERED:
         return NUMBERED
-    if name in _WORDS:
+    if name in TRUTHS:
+        text = str(given).lower()
+        if text not in ("true", "false"):
+            raise ValueError("true or false")
+        return text
+    if name in WORDS:
         text = ",".join(map(str, given)) if isinstance(given, list) else str(given)
         if not _WORD.fullmatch(text):
             raise ValueError("at most 60 letters, digits and any of _ . , + -")

@@ -27,7 +27,8 @@ from grokscope.data.logs.runs import ImportedRun, runs_of
 from grokscope.data.trace import Trace, TraceInfo
 from grokscope.data.trace_reader import by_step
 from grokscope.runs.imported import ImportedSpec
-from grokscope.runs.settings import Source, StudySettings
+from grokscope.runs.settings import StudySettings
+from grokscope.runs.sources import Source
 from grokscope.runs.spec import RunKey
 
 INDEX = "results/imports/{study}.json"

@@ -17,7 +17,7 @@ from grokscope.data.logs.columns import find_columns, in_order, nearest
 from grokscope.data.logs.identity import identity
 from grokscope.data.logs.rows import Floats, LogError, Rows, selected
 from grokscope.runs.imported import MOST_STEPS, ImportedSpec, LoggedColumn
-from grokscope.runs.settings import ColumnSource, Source
+from grokscope.runs.sources import ColumnSource, Source
 
 Steps = NDArray[np.int64]
 _LOSSES = ("train_loss", "test_loss")

@@ -21,8 +21,11 @@ PHASE_SHORT = {
     "memorisation": "mem",
     "grokking": "grok",
     "comprehension": "comp",
+    "collapsed": "coll",
     "diverged": "div",
 }
+# Named in legends where there is one.
+RARE = ("collapsed", "diverged")
 CELL_FONT = 8
 TICK_FONT = 8.5
 LINE_HEIGHT = 0.135
@@ -99,5 +102,5 @@ def phase_handles(phases: pd.DataFrame) -> list[Artist]:
             label=f"{phase} ({PHASE_SHORT[phase]}): {count(int(counts.get(phase, 0)), 'run')}",
         )
         for phase in PHASES
-        if phase != "diverged" or counts.get(phase, 0)
+        if phase not in RARE or counts.get(phase, 0)
     ]

@@ -19,6 +19,7 @@ KINDS = (
     ("gradient_peak", "gradient peak", "grad_peak_step"),
     ("metric_transition", "metric transition", "metric_transition_step"),
     ("onset", "onset of generalisation", "test_onset_step"),
+    ("lost", "generalisation lost", "test_lost_step"),
 )
 # Text on a white ground: lines behind it do not cross it.
 CLEAR: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
@@ -33,7 +34,7 @@ class Event(NamedTuple):
 
 
 def run_events(row: Mapping[str, Any] | pd.Series | None) -> list[Event]:
-    """Gradient peak, metric transition and onset, those that exist, by step."""
+    """Gradient peak, metric transition, onset and its loss, those that exist, by step."""
     found = [(name, label, known(row, column)) for name, label, column in KINDS]
     events = [Event(name, label, step) for name, label, step in found if step is not None]
     return sorted(events, key=lambda event: event.step)

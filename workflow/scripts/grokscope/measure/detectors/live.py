@@ -39,6 +39,11 @@ class Rows(NamedTuple):
     layers: Sequence[Any]
 
     @property
+    def last_matrix(self) -> str:
+        """Name of the group nearest the output, whose rank is logged."""
+        return str(self.layers[-1])
+
+    @property
     def imported(self) -> bool:
         """No: measured at every step, as in our own trainings."""
         return False

@@ -28,7 +28,12 @@ from grokscope.measure.lacking import lacking
 from grokscope.runs.settings import Analysis, DetectorSettings
 from grokscope.runs.spec import key_columns
 
-_ARROW = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+_ARROW = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+}
 _SCORED = {
     "detector": pa.string(),
     "layer": pa.string(),
@@ -36,7 +41,12 @@ _SCORED = {
     "scores": pa.list_(pa.float32()),
 }
 # As in tables, so that scores merge with them.
-_DTYPES = {pa.string(): "string", pa.int64(): "Int64", pa.float64(): "Float64"}
+_DTYPES = {
+    pa.string(): "string",
+    pa.int64(): "Int64",
+    pa.float64(): "Float64",
+    pa.bool_(): "boolean",
+}
 
 
 def _schema(columns: Iterable[str]) -> pa.Schema:

@@ -129,7 +129,7 @@ def train_loss(trace: Trace, analysis: Analysis) -> Signals:
 )
 def rank_fall(trace: Trace, analysis: Analysis) -> Signals:
     """``1 - r[t] / max(r[0 .. t])`` with r the last measured rank; unknown if never measured."""
-    ranks = carried_forward(column(trace, f"effective_rank_{trace.layers[-1]}"))
+    ranks = carried_forward(column(trace, f"effective_rank_{trace.last_matrix}"))
     return {COMBINED: fall_from_peak(ranks)}
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from grokscope.claims.published import ClaimSet
 from grokscope.core.formatting import detector_words, words
 from grokscope.measure.detectors.registry import DETECTORS
+from grokscope.runs.names import NETWORK
 from grokscope.runs.settings import Analysis
 from grokscope.runs.spec import KEY_COLUMNS, key_columns
 
@@ -23,7 +24,7 @@ Tables = Mapping[str, pd.DataFrame]
 # Rows as printed: by head of the column, a text, a number, several numbers, or None for a dash.
 Rows = list[dict[str, Any]]
 # In this order a tied vote is decided.
-PHASES = ("confusion", "memorisation", "grokking", "comprehension", "diverged")
+PHASES = ("confusion", "memorisation", "grokking", "comprehension", "collapsed", "diverged")
 VOTES = (*PHASES, "unknown")
 
 
@@ -328,12 +329,9 @@ AXES: tuple[str, ...] = (
     "depth",
     "p",
     "betas",
-    "optimizer",
-    "init_scale",
-    "second_learning_rate",
-    "condition",
 )
-AXES += ("samples", "encoding", "embedding_dim", "data_seed", "init_seed", "task")
+AXES += (*NETWORK, "second_learning_rate", "condition", "samples", "encoding", "embedding_dim")
+AXES += ("data_seed", "init_seed", "task")
 
 
 def _by_axis(phases: pd.DataFrame) -> list[str]:

@@ -54,6 +54,7 @@ NEAR_ALARM, NEAR_ONSET = 5, 12
 MARKS = {
     "train_onset_step": "memorised (train onset)",
     "test_onset_step": "generalised (test onset)",
+    "test_lost_step": "generalisation lost",
     "grad_peak_step": "gradient-norm peak",
     "metric_transition_step": "steepest rise of the test metric",
 }

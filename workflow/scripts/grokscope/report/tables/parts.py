@@ -16,7 +16,8 @@ import pandas as pd
 from grokscope.claims.rows import records
 from grokscope.core.formatting import ABSENT, plain, steps, words
 from grokscope.data.layout import varying
-from grokscope.runs.spec import SETTINGS, key_columns
+from grokscope.runs.names import SETTINGS
+from grokscope.runs.spec import key_columns
 
 _SCOPE = ["study", "task", "depth", "detector", "layer", "threshold_source", "rule"]
 _SCOPE += ["lead_min", "lead_max"]

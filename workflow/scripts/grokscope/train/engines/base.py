@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from grokscope.data.trace import RANK_MEASURES, gradient_layers
+from grokscope.data.parts import Parts
+from grokscope.data.trace import known_parts
 from grokscope.runs.spec import RunSpec
 
 ADAM_EPS = 1e-8
@@ -23,26 +24,21 @@ class Columns:
     Attributes
     ----------
     names : list of str
-    layers : list of int
+    layers : tuple of str
         Layers with norms.
     grad_norms, weight_norms, tested, ranks : slice
         The first two columns are train loss and metric. ``tested`` holds test loss, test
-        metric and softmax collapse; ``ranks`` the layers 1 .. depth, each with the measures
-        of :data:`grokscope.data.trace.RANK_MEASURES`.
+        metric and softmax collapse; ``ranks`` the matrices, each with the measures of
+        :data:`grokscope.data.parts.RANK_MEASURES`, then the entropies of attention.
     """
 
-    def __init__(self, spec: RunSpec) -> None:
-        self.layers = gradient_layers(spec)
+    def __init__(self, spec: RunSpec, parts: Parts | None = None) -> None:
+        parts = known_parts(spec, parts)
+        self.layers = parts.layers
         n = len(self.layers)
-        self.names = ["train_loss", "train_metric"]
-        self.names += [f"grad_norm_{layer}" for layer in self.layers]
-        self.names += [f"weight_norm_{layer}" for layer in self.layers]
-        self.names += ["test_loss", "test_metric", "softmax_collapse"]
-        self.names += [
-            f"{measure}_rank_{layer}"
-            for layer in range(1, spec.depth + 1)
-            for measure in RANK_MEASURES
-        ]
+        norms, others = parts.columns[: 2 * n], parts.columns[2 * n :]
+        self.names = ["train_loss", "train_metric", *norms]
+        self.names += ["test_loss", "test_metric", "softmax_collapse", *others]
         self.grad_norms = slice(2, 2 + n)
         self.weight_norms = slice(2 + n, 2 + 2 * n)
         self.tested = slice(2 + 2 * n, 5 + 2 * n)
@@ -50,7 +46,7 @@ class Columns:
 
 
 class Engine(Protocol):
-    """Trains R runs of one shape side by side with AdamW, full batch, and logs every state.
+    """Trains R runs of one shape side by side and logs every state.
 
     Attributes
     ----------
@@ -84,8 +80,8 @@ class Engine(Protocol):
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything the next steps depend on besides the data, on the host.
 
-        ``parameters``, ``mean``, ``square`` (the moments of AdamW), each ``(R, n_parameters)``,
-        and ``updates``, the number made.
+        ``parameters`` ``(R, n_parameters)``, what the optimiser keeps (of AdamW by hand ``mean``
+        and ``square``), each with a row per run, and ``updates``, the number made.
         """
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:

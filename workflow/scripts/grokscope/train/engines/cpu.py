@@ -161,7 +161,9 @@ class CpuEngine:
 
     def _update(self) -> None:
         self._updates += 1
-        beta1, beta2 = self._specs[0].betas
+        betas = self._specs[0].betas
+        assert betas is not None
+        beta1, beta2 = betas
         constants = np.array(
             [1 - beta1, beta2, 1 - beta2, (1 - beta2**self._updates) ** 0.5, ADAM_EPS],
             self._dtype,

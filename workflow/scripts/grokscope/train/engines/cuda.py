@@ -167,7 +167,9 @@ class CudaEngine(BatchedNetworks):
 
     def _update(self) -> None:
         """One update of :class:`torch.optim.AdamW`, bias corrections made on the device."""
-        beta1, beta2 = self._specs[0].betas
+        betas = self._specs[0].betas
+        assert betas is not None
+        beta1, beta2 = betas
         self._updates.add_(1)
         rate = (self._rates / (1 - beta1**self._updates)).to(self._dtype)
         correction = (1 - beta2**self._updates).sqrt().to(self._dtype)

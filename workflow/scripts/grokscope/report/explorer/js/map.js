@@ -7,10 +7,11 @@ import { svg } from "explorer/export.js";
 // Phases as in the figures; each cell also says its phase in words.
 const PHASES = {
   confusion: "#bdbdc4", memorisation: "#7fb0e0", grokking: "#f2b134",
-  comprehension: "#5bb98c", diverged: "#e08073",
+  comprehension: "#5bb98c", collapsed: "#b57ba6", diverged: "#e08073",
 };
 const SHORT = {
-  confusion: "conf", memorisation: "mem", grokking: "grok", comprehension: "comp", diverged: "div",
+  confusion: "conf", memorisation: "mem", grokking: "grok", comprehension: "comp", collapsed: "coll",
+  diverged: "div",
 };
 
 /** What cells can be coloured by: {key, text, of(study, runs) -> {value, text, about}, scale}. */

@@ -9,7 +9,7 @@ import { address, go, keep, state } from "explorer/state.js";
 import { simple } from "explorer/table.js";
 
 const SHARES = ["metric", "softmax_collapse", "score"];
-const MARK_DASH = { train_onset_step: "dotted", test_onset_step: "solid", grad_peak_step: "dashed", metric_transition_step: "dotdash" };
+const MARK_DASH = { train_onset_step: "dotted", test_onset_step: "solid", test_lost_step: "dashdot", grad_peak_step: "dashed", metric_transition_step: "dotdash" };
 
 export function showRuns(root, study, header) {
   const now = state();

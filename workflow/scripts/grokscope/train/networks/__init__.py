@@ -1,0 +1,1 @@
+"""Networks that automatic differentiation trains: built in, or a user's own."""
