@@ -43,6 +43,7 @@ _NAME, _DECIMAL = re.compile(r"[a-z0-9_]+"), re.compile(r"\d+\.\d+")
 _PART = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _NOT_NEGATIVE = ("grad_norm", "weight_norm", "attention_entropy")
 _WORD = re.compile(r"[A-Za-z0-9_.,+-]+")
+_OTHER_COLUMNS = "columns differ from the trace schema of its specification"
 
 
 class TraceError(BadFileError):
@@ -221,13 +222,13 @@ def check_trace(
         if isinstance(spec, ImportedSpec):
             _check_import(info, spec)
         else:
+            # The depth first: a forged one may have names of parts without end.
+            if spec.depth > len(file.schema_arrow):
+                raise TraceError(_OTHER_COLUMNS)
             _check_info(info, spec, n_rows)
             _check_parts(spec, info.parts)
-        # The depth first: the schema of a forged depth may be endless.
-        forged = isinstance(spec, RunSpec) and spec.depth > len(file.schema_arrow)
-        schema = trace_schema(spec, info.parts)
-        if forged or not file.schema_arrow.remove_metadata().equals(schema):
-            raise TraceError("columns differ from the trace schema of its specification")
+        if not file.schema_arrow.remove_metadata().equals(trace_schema(spec, info.parts)):
+            raise TraceError(_OTHER_COLUMNS)
         # One thread per job; a thread pool may still be shutting down when the process ends.
         table = file.read(columns, use_threads=False)
         facts = file.read(["step", "seed"], use_threads=False)
