@@ -99,6 +99,7 @@ rule all:
             table=STUDY_TABLES,
             suffix=["parquet", "csv"],
         ),
+        "results/verdicts.json",
         "results/report.html",
         "results/report.md",
         "results/explorer.html",

@@ -18,6 +18,7 @@ rule collect_tables:
         **{f"{table}_csv": f"results/tables/{table}.csv" for table in STUDY_TABLES},
         # Which runs the tables are of, and a configuration file that asks for the same again.
         configuration=CONFIGURATION,
+        verdicts="results/verdicts.json",
     log:
         "results/logs/tables.log",
     conda:
@@ -102,6 +103,7 @@ rule validate_results:
         published=local(f"{TEXTS}/claims.yaml"),
         traces=plan.traces(plan.keys()),
         summaries=[summary(study) for study in plan.studies],
+        verdicts="results/verdicts.json",
         html="results/report.html",
         md="results/report.md",
         code=local("results/code/validate_results.json"),

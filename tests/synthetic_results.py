@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from grokscope.claims.export import verdicts_document
 from grokscope.claims.published import read_published
 from grokscope.data.tables import read_table, write_table
 from grokscope.data.trace import Trace
 from grokscope.report.checks.check import Check
-from grokscope.report.checks.files import check_csv
+from grokscope.report.checks.files import check_csv, check_verdicts
 from grokscope.report.checks.recompute import Recomputed, recompute
 from grokscope.report.checks.validate import check_report, check_results, validate
 from grokscope.report.page import render_html, render_markdown, report_context
@@ -165,6 +166,7 @@ class Results:
     tables: dict[str, pd.DataFrame]
     csv: dict[str, Path]
     summaries: dict[str, dict[str, Any]]
+    verdicts: dict[str, Any]
     context: dict[str, Any]
     html: str
     markdown: str
@@ -180,6 +182,7 @@ class Results:
             studies=studies_of(self.config),
             published=PUBLISHED,
             summaries=self.summaries,
+            verdicts=self.verdicts,
             html=self.html,
             markdown=self.markdown,
             workers=workers,
@@ -197,6 +200,7 @@ class Results:
         """Problems of the checks that read files alone."""
         of_report = (self.tables, studies_of(self.config), PUBLISHED, self.config.analysis)
         checks = [check_csv(self.tables, self.csv)]
+        checks += [check_verdicts(self.tables["claims"], self.verdicts)]
         checks += check_report(self.html, self.markdown, *of_report)
         return {check.name: check.problems for check in checks if check.problems}
 
@@ -280,5 +284,8 @@ def make_results(
     )
     html = render_html(TEMPLATES / "report.html.j2", context)
     markdown = render_markdown(TEMPLATES / "report.md.j2", context, root / "results")
-    made = (tables, csv, summaries, context, html, markdown)
+    verdicts = json.loads(
+        json.dumps(verdicts_document(tables["claims"], config.values["studies"]))
+    )
+    made = (tables, csv, summaries, verdicts, context, html, markdown)
     return Results(root, config, specs, paths, recomputed, *made)

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grokscope.claims.rules import Outcome
+from grokscope.core.schemas import read_schema
 from grokscope.data.trace_reader import read_trace
 from grokscope.report.checks.check import Check, failures, outcome
 from grokscope.report.checks.page import agrees
@@ -35,6 +37,7 @@ def results(original: Results) -> Results:
         csv=dict(original.csv),
         tables={name: table.copy() for name, table in original.tables.items()},
         summaries=deepcopy(original.summaries),
+        verdicts=deepcopy(original.verdicts),
     )
 
 
@@ -220,6 +223,27 @@ def test_a_csv_file_that_differs_is_named(results: Results, tmp_path: Path) -> N
     assert "20 rows" in results.problems_of_files()[name][0]
     results.csv["phases"] = tmp_path / "nowhere.csv"
     assert "No such file" in results.problems_of_files()[name][0]
+
+
+def test_a_verdict_as_json_that_differs_is_named(results: Results) -> None:
+    name = "verdicts.json equals the table of claims"
+    verdicts = results.verdicts["studies"][0]["verdicts"]
+    before = verdicts[0]["verdict"]
+    verdicts[0]["verdict"] = "holds" if before == "fails" else "fails"
+    assert results.problems_of_files()[name] == ["lead_lag: differs from the table"]
+    verdicts[0]["verdict"] = "perhaps"
+    (problem,) = results.problems_of_files()[name]
+    assert problem.startswith("schema: $.studies[0].verdicts[0].verdict: 'perhaps' is not one of")
+    verdicts[0]["verdict"] = before
+    del results.verdicts["studies"][1]
+    assert results.problems_of_files()[name] == ["studies missing: ['gai']"]
+
+
+def test_the_schema_of_verdicts_has_the_columns_of_the_table(results: Results) -> None:
+    verdict = read_schema("verdicts.schema.json")["$defs"]["verdict"]
+    columns = [*results.tables["claims"].drop(columns="study")]
+    assert [*verdict["properties"]] == verdict["required"] == columns
+    assert verdict["properties"]["verdict"]["enum"] == [*Outcome]
 
 
 def test_a_summary_that_differs_is_named(results: Results) -> None:

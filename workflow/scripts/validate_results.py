@@ -36,6 +36,7 @@ def main(snakemake: Any) -> None:
             Path(path).stem: json.loads(Path(path).read_text(encoding="utf-8"))
             for path in files.summaries
         },
+        verdicts=json.loads(Path(files.verdicts).read_text(encoding="utf-8")),
         html=Path(files.html).read_text(encoding="utf-8"),
         markdown=Path(files.md).read_text(encoding="utf-8"),
         workers=snakemake.threads,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from grokscope.data.parts import EMBEDDINGS, has_order, layer_order
 from grokscope.evaluate.statistics import p_value
@@ -28,6 +27,9 @@ def permuted_correlation(x: Array, y: Array, resamples: int, seed: int) -> float
     def correlation(values: Array, axis: int) -> Array:
         centred = values - values.mean(axis=axis, keepdims=True)
         return np.asarray((centred * (y - y.mean())).sum(axis=axis))
+
+    # Takes a second to import, and few jobs judge.
+    from scipy import stats
 
     result = stats.permutation_test(
         (x,),

@@ -16,7 +16,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from grokscope.claims.about import Explanation, about, not_significant
 from grokscope.claims.controls import (
@@ -278,6 +277,9 @@ def rank_drop(evidence: Evidence, values: Values, sample: Sample, found: Headlin
         here, there = at_onset["relative_drop"], controls["relative_drop"]
         value, beside = None, "matched: none"
         if len(there):
+            # Takes a second to import, and few jobs judge.
+            from scipy import stats
+
             value = float(stats.mannwhitneyu(here, there, alternative="greater").pvalue)
             beside = f"matched: {there.median():.3f} in {len(there)}; {p_text(value)}"
         parts.append(f"{measure} {here.median():.3f} ({beside})")

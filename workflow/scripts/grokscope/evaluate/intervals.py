@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
+
+from grokscope.evaluate.statistics import ranks
 
 Labels = Sequence[Any] | npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -245,7 +247,7 @@ def correlation_interval(
     """
     one, other = (np.asarray(of, np.float64) for of in (x, y))
     if rank:
-        one, other = stats.rankdata(one), stats.rankdata(other)
+        one, other = ranks(one), ranks(other)
     member = _members(clusters)
     k = len(member)
     if k < 4:

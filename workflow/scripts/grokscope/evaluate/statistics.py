@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import pandas as pd
 
 
 def p_value(observed: float, surrogates: npt.ArrayLike) -> float | None:
@@ -97,6 +97,14 @@ def pearson(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
+def ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Ranks from 1, ties sharing their mean.
+
+    By pandas: scipy.stats takes a second to import, in every job.
+    """
+    return np.asarray(pd.Series(values).rank(), np.float64)
+
+
 def spearman(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
     """Spearman rank correlation; NaN where :func:`pearson` is."""
-    return pearson(stats.rankdata(x), stats.rankdata(y))
+    return pearson(ranks(x), ranks(y))

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from grokscope.data.trace import Trace
 from grokscope.runs.imported import ImportedSpec
@@ -96,6 +95,9 @@ def smooth(values: Array, window: int, order: int) -> Array:
     if n == 0:
         return values
     window = min(window, n - 1 + n % 2)
+    # Takes a second to import, and most jobs measure nothing.
+    from scipy import signal
+
     return np.asarray(signal.savgol_filter(values, window, min(order, window - 1)))
 
 
@@ -193,6 +195,8 @@ def cross_correlation(leader: Array, follower: Array, max_lag: int) -> tuple[int
             return None
         standardised.append((values - values.mean()) / deviation)
     leader, follower = standardised
+    from scipy import signal
+
     # Row k of "full" is sum_t follower[t + k] leader[t], as correlation_lags counts.
     correlation = signal.correlate(follower, leader, mode="full", method="fft") / n
     lags = signal.correlation_lags(n, n, mode="full")

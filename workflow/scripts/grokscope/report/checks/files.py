@@ -10,9 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pandas as pd
 
+from grokscope.claims.export import verdicts_document
+from grokscope.core.schemas import read_schema
 from grokscope.data.tables import TableError, conform
 from grokscope.report.checks.check import Check, close, equal, text_of
 from grokscope.report.summary import TABLES as OF_SUMMARY
@@ -53,6 +56,23 @@ def _compare_column(check: Check, name: str, table: pd.Series, csv: pd.Series) -
         problem += f", first in row {first}: {text_of(csv.iloc[first])} as CSV, "
         problem += f"{text_of(table.iloc[first])} as parquet"
     check.expect(not len(differing), problem)
+
+
+def check_verdicts(claims: pd.DataFrame, document: Mapping[str, Any]) -> Check:
+    """The JSON of verdicts holds what the table ``claims`` holds, and has its schema."""
+    check = Check("verdicts.json equals the table of claims")
+    try:
+        jsonschema.validate(document, read_schema("verdicts.schema.json"))
+    except jsonschema.ValidationError as error:
+        check.expect(False, f"schema: {error.json_path}: {error.message}")
+        return check
+    studies = {of["study"]: of for of in document["studies"]}
+    expected = verdicts_document(claims, studies)["studies"]
+    judged = {*claims["study"]}
+    check.expect(judged <= {*studies}, f"studies missing: {sorted(judged - {*studies})}")
+    for found, want in zip(document["studies"], expected, strict=True):
+        check.expect(found == want, f"{want['study']}: differs from the table")
+    return check
 
 
 def check_summaries(

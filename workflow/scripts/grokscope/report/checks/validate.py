@@ -14,7 +14,7 @@ import pandas as pd
 
 from grokscope.claims.published import ClaimSet
 from grokscope.report.checks.check import Check
-from grokscope.report.checks.files import check_csv, check_summaries
+from grokscope.report.checks.files import check_csv, check_summaries, check_verdicts
 from grokscope.report.checks.page import check_counted, check_markdown, check_sources
 from grokscope.report.checks.printed import read_html, read_markdown
 from grokscope.report.checks.recompute import Recomputed, recompute
@@ -36,6 +36,7 @@ def validate(
     studies: Sequence[Study],
     published: Mapping[str, ClaimSet],
     summaries: Mapping[str, Mapping[str, Any]],
+    verdicts: Mapping[str, Any],
     html: str,
     markdown: str,
     workers: int = 1,
@@ -56,6 +57,8 @@ def validate(
         Claim sets by name.
     summaries
         Contents of the study summaries, by study.
+    verdicts
+        Contents of ``verdicts.json``.
     html, markdown
         The report.
     workers
@@ -66,6 +69,7 @@ def validate(
         recomputed.reading,
         *check_results(tables, recomputed, specs, summaries),
         check_csv(tables, csv),
+        check_verdicts(tables["claims"], verdicts),
         *check_report(html, markdown, tables, studies, published, analysis),
     ]
 

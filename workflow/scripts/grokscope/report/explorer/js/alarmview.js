@@ -205,6 +205,7 @@ export function showAlarms(root, study, header) {
       const most = model.thresholds.length - 1;
       const ticks = [...new Set(Array.from({ length: 9 }, (_, i) => Math.round((i * most) / 8)))];
       made.figure.xaxes[0].ticker = new Bokeh.FixedTicker({ ticks });
+      for (const grid of made.figure.xgrids) grid.ticker = made.figure.xaxes[0].ticker;
       made.figure.xaxes[0].major_label_overrides = new Map(
         ticks.map((level) => [level, String(Number(model.thresholds[level].toPrecision(3)))])
       );
