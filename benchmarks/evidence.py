@@ -183,9 +183,11 @@ def halves(
             continue
         claims = published[study.claims]
         tables = tables_of(results, name, study.kind)
+        # Of other kinds nothing is chosen on any seed.
+        chosen = analysis.evaluation.development_seeds if "variants" in tables else ()
         found = [claims_of(tables, name, study.kind, claims, analysis)]
         for which in (0, 1):
-            keys = half(tables["runs"], which, analysis.evaluation.development_seeds)
+            keys = half(tables["runs"], which, chosen)
             part = {of: table.merge(keys, on=[*keys]) for of, table in tables.items()}
             found.append(claims_of(part, name, study.kind, claims, analysis))
         for of in zip(*(table.to_dict("records") for table in found), strict=True):
