@@ -345,7 +345,7 @@ def test_each_outcome_has_a_badge_its_rule_and_what_would_decide(results: Result
         assert "−∞" in page
     html, _ = changed_claims(results, **of)
     assert '<span class="badge undecided"' in html
-    assert "? </span>undecided" in html
+    assert "?&nbsp;</span>undecided" in html
     assert Outline(html).headings[1] == "Claims", "what is decided or open comes first"
     rule = next(claim.rule for claim in PUBLISHED["GAI"].claims if claim.id == "GAI2")
     assert f'data-field="rule">{rst_html(rule)}</span>' in html
