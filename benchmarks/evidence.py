@@ -31,16 +31,18 @@ import yaml
 
 from benchmarks.common import Table, markdown, write_section
 from grokscope.claims.judge import judge_study
-from grokscope.claims.measures import corrected_excess
+from grokscope.claims.measures import MEASURES, corrected_excess
 from grokscope.claims.published import ClaimSet, read_published
 from grokscope.claims.rows import groups, records, select
-from grokscope.claims.samples import CHOICES, default_choices, outcomes, plain_rows
+from grokscope.claims.samples import Samples, outcomes
 from grokscope.core.formatting import number, signed, steps
 from grokscope.data.tables import read_table, read_tables
 from grokscope.evaluate import nulls
 from grokscope.evaluate.matching import Cohort, held_out
 from grokscope.measure.detectors.registry import COMBINED
 from grokscope.report.tables.ranking import rank_detectors
+from grokscope.report.verdicts import UNBOUNDED
+from grokscope.report.verdicts import shown as shown_number
 from grokscope.runs.config import check_config
 from grokscope.runs.kinds import KINDS
 from grokscope.runs.paths import PANEL_TABLES
@@ -154,20 +156,15 @@ def half(runs: pd.DataFrame, which: int, development: tuple[int, ...]) -> pd.Dat
     return runs.loc[kept, key]
 
 
-def claims_of(
-    tables: Tables, study: str, kind: str, claims: ClaimSet, analysis: Analysis
-) -> pd.DataFrame:
-    return judge_study(study, tables, claims, kind, analysis).claims
-
-
 def shown(row: Mapping[str, Any]) -> str:
     """Verdict, number and interval of a row of the table ``claims``."""
     if pd.isna(row["measured"]):
         return str(row["verdict"])
-    text = steps if row["unit"] in ("steps", "runs", "phases") else number
-    ends = ["−∞" if pd.isna(row["low"]) else text(row["low"])]
-    ends += ["∞" if pd.isna(row["high"]) else text(row["high"])]
-    return f"{row['verdict']}: {text(row['measured'])} [{', '.join(ends)}]"
+    low, high = (
+        UNBOUNDED[end] if pd.isna(row[end]) else shown_number(row[end], row["unit"])
+        for end in ("low", "high")
+    )
+    return f"{row['verdict']}: {shown_number(row['measured'], row['unit'])} [{low}, {high}]"
 
 
 def halves(
@@ -185,11 +182,11 @@ def halves(
         tables = tables_of(results, name, study.kind)
         # Of other kinds nothing is chosen on any seed.
         chosen = analysis.evaluation.development_seeds if "variants" in tables else ()
-        found = [claims_of(tables, name, study.kind, claims, analysis)]
+        found = [judge_study(name, tables, claims, study.kind, analysis).claims]
         for which in (0, 1):
             keys = half(tables["runs"], which, chosen)
             part = {of: table.merge(keys, on=[*keys]) for of, table in tables.items()}
-            found.append(claims_of(part, name, study.kind, claims, analysis))
+            found.append(judge_study(name, part, claims, study.kind, analysis).claims)
         for of in zip(*(table.to_dict("records") for table in found), strict=True):
             rows.append([str(of[0]["claim"]), *map(shown, of)])
     return Table(["claim", "all seeds", "first half", "second half"], rows, None)
@@ -234,19 +231,11 @@ def planted(
 
 def power(tables: Tables, analysis: Analysis, family: int) -> tuple[Table, float | None]:
     """Power by precision above chance; the smallest that is detected with power 0.8."""
-    rows = plain_rows(tables["variants"], tables["transitions"], tables["runs"])
-    wanted = default_choices(analysis)
-    for name in CHOICES:
-        if name in rows and wanted.get(name) is not None:
-            rows = rows[rows[name] == wanted[name]]
-    rows = rows[held_out(rows["seed"], analysis.evaluation.development_seeds)]
-    rows = rows.reset_index(drop=True)
-    found = outcomes(rows, analysis, family)
+    samples = Samples(tables["variants"], tables["transitions"], tables["runs"], analysis, family)
+    rows = samples.configured(MEASURES["corrected_excess"], samples.rows).rows
     cohort = Cohort.from_transitions(rows, analysis.phases.gap)
-    # Runs of seeds that nothing is chosen on alone: all of them are judged.
-    assert len(found.rows) == len(rows)
     first = rows["warm_up"].fillna(0).to_numpy(np.int64)
-    counts = found.rows["n_alarms"].to_numpy(np.int64)
+    counts = rows["n_alarms"].to_numpy(np.int64)
     lines, curve = [], []
     for share in PLANTED:
         rng = nulls.stream(0, "evidence", str(share))

@@ -7,20 +7,22 @@ import yaml
 
 from grokscope.claims.export import verdicts_document
 from grokscope.core.files import replacing
-from grokscope.data.tables import read_table, read_tables, write_table
+from grokscope.data.tables import read_tables, write_table
 from grokscope.runs.paths import STUDY_TABLES
 from grokscope.workflow.script import run
 
 
 def main(snakemake: Any) -> None:
     """Concatenate and write one table after the other."""
-    for table in STUDY_TABLES:
-        # A table that no study of the configuration has is empty.
-        frame = read_tables(snakemake.input.get(table) or [], table)
+    # A table that no study of the configuration has is empty.
+    frames = {
+        table: read_tables(snakemake.input.get(table) or [], table) for table in STUDY_TABLES
+    }
+    for table, frame in frames.items():
         write_table(frame, snakemake.output[table], table)
         write_table(frame, snakemake.output[f"{table}_csv"], table)
     config = json.loads(snakemake.params.config)
-    document = verdicts_document(read_table(snakemake.output.claims, "claims"), config["studies"])
+    document = verdicts_document(frames["claims"], config["studies"])
     with replacing(snakemake.output.verdicts) as temporary:
         text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
