@@ -136,6 +136,7 @@ class GradientMonitor:
         # One process of several keeps the records; where each has a part of the model, all read.
         self._writes = writes_here(model, self._sharded)
         self._reads = self._writes or self._sharded
+        self._columns: dict[str, str] = {}
         self._n_rows = 0
         self._seconds = flush_seconds
         self._due = 0.0
@@ -196,15 +197,19 @@ class GradientMonitor:
             If a name is taken by what the monitor measures.
         """
         for name, value in values.items():
-            if _MEASURED.fullmatch(name):
-                raise UserError(f"monitor.log: {name!r} is what the monitor measures; rename it")
+            column = self._columns.get(name) or self._column(name)
             if value is None:
                 continue
             if isinstance(value, Tensor):
-                value = value.detach()
                 # On a device the loop may change it before it has been read.
-                value = value.float().clone() if value.device.type == "cuda" else float(value)
-            self._readings.logged[_METRIC_NAMES.get(name, name)] = value
+                value = value.detach().float().clone() if value.is_cuda else value.item()
+            self._readings.logged[column] = value
+
+    def _column(self, name: str) -> str:
+        """Column of what is logged under a name."""
+        if _MEASURED.fullmatch(name):
+            raise UserError(f"monitor.log: {name!r} is what the monitor measures; rename it")
+        return self._columns.setdefault(name, _METRIC_NAMES.get(name, name))
 
     def before_clipping(self, scaler: Any = None) -> None:
         """Read the gradients now: call it before ``clip_grad_norm_``, after ``unscale_``.

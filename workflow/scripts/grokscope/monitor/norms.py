@@ -1,12 +1,11 @@
 """Norms: squared norms of gradients, weights and updates, step by step, without waiting.
 
 Input: the parameters of one optimiser. Output: squared norms of *items*, which
-:mod:`grokscope.monitor.worker` adds up to groups. On a CPU an item is a row of up to ``ROW``
-numbers of one group; on an accelerator it is a tensor, and what was measured stays on the device
-until it is taken.
+:mod:`grokscope.monitor.readings` adds up to groups: one item per tensor. On an accelerator, what
+was measured stays on the device until it is taken.
 
 The accuracy of sums in float32 falls with their length: on a CPU, ``torch.linalg.vector_norm`` of
-10 million normal numbers is wrong by 4e-4. Rows are short, and their squares are added in float64.
+10 million normal numbers is wrong by 4e-4. Here squares are added in float64.
 """
 
 from __future__ import annotations
@@ -22,12 +21,8 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from grokscope.core.errors import UserError
+from grokscope.monitor import kernels
 from grokscope.monitor.groups import Watched
-
-# Numbers whose squares are added in their own precision.
-ROW = 4096
-# Numbers that are handled at a time: in second-level cache.
-SEGMENT = 1 << 18
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -95,123 +90,78 @@ class Norms(ABC):
 
 
 class HostNorms(Norms):
-    """Norms on a CPU, with numpy: its calls take a third of the time of torch's on small models.
-
-    Parameters lie one after the other, by group, each group filled up with zeros to whole rows.
-    """
+    """Norms on a CPU, compiled: one call measures all gradients, one all weights and changes."""
 
     def __init__(self, watched: Watched) -> None:
         super().__init__(watched)
-        order = sorted(range(len(self.parameters)), key=lambda place: self.groups[place])
-        sizes = [local(parameter).numel() for parameter in self.parameters]
-        kinds = {parameter.dtype for parameter in self.parameters}
-        self._dtype = np.float64 if torch.float64 in kinds else np.float32
-        rows: list[int] = []
-        self._segments: list[tuple[list[Any], int, int]] = []
-        for group in sorted(set(self.groups)):
-            members = [place for place in order if self.groups[place] == group]
-            total = sum(sizes[place] for place in members)
-            rows += [group] * -(-total // ROW)
-            for place in members:
-                self._place(place, sizes[place])
-            self._place(None, -total % ROW)
-        self.item_group = np.array(rows, np.int64)
-        # Now and before take turns: what was now is before, and is not copied.
-        self._now, self._before = np.zeros((2, len(rows) * ROW), self._dtype)
-        self._scratch = np.empty(min(len(self._now), SEGMENT), self._dtype)
+        self.item_group = np.array(self.groups, np.int64)
+        numbers = [_in_a_row(parameter) for parameter in self.parameters]
+        self._dtypes = [tensor.dtype for tensor in numbers]
+        self._before = [torch.zeros_like(tensor) for tensor in numbers]
+        self._before_at = _addresses(self._before)
+        self._sizes = np.array([tensor.numel() for tensor in numbers], np.int64)
+        self._is_double = np.array([dtype == torch.float64 for dtype in self._dtypes])
         self._seen = False
-        self._flat: list[NDArray[Any]] = []
-        self._addresses: list[int] | None = None
-
-    def _place(self, place: int | None, size: int) -> None:
-        """Put the numbers of a parameter, or zeros, behind what is there, cut into segments."""
-        first = 0
-        while first < size:
-            stop = self._segments[-1][2] if self._segments else 0
-            if stop % SEGMENT == 0:
-                self._segments.append(([], stop, stop))
-            pieces, start, stop = self._segments[-1]
-            last = min(size, first + start + SEGMENT - stop)
-            if place is None:
-                pieces.append(np.zeros(last - first, self._dtype))
-            else:
-                whole = last - first == size
-                pieces.append((place, slice(None) if whole else slice(first, last)))
-            self._segments[-1] = (pieces, start, stop + last - first)
-            first = last
-
-    def _numbers(self, tensor: Tensor) -> NDArray[Any]:
-        """The numbers of a tensor, in any order, without a copy where there can be one."""
-        here = local(tensor) if tensor.requires_grad or isinstance(tensor, DTensor) else tensor
-        if here.dtype in (torch.bfloat16, torch.float16):
-            here = here.float()
-        return here.numpy().ravel(order="K")
-
-    def _gather(
-        self, pieces: Sequence[Any], flat: Sequence[NDArray[Any]], out: NDArray[Any]
-    ) -> NDArray[Any]:
-        parts = [
-            piece if isinstance(piece, np.ndarray) else flat[piece[0]][piece[1]]
-            for piece in pieces
-        ]
-        return np.concatenate(parts, out=out)
+        self._places: list[int] | None = None
+        self._weights_at = self._before_at
 
     def nothing(self) -> NDArray[np.float64]:
         return np.zeros(len(self.item_group))
 
     def read_gradients(self, gradients: Sequence[Tensor | None]) -> NDArray[np.float64]:
-        flat = [
-            np.zeros(local(parameter).numel(), self._dtype)
-            if gradient is None
-            else self._numbers(gradient)
-            for gradient, parameter in zip(gradients, self.parameters, strict=True)
+        # What is made of them has to live until it is read.
+        numbers = [
+            before if gradient is None else _in_a_row(gradient, before.dtype)
+            for gradient, before in zip(gradients, self._before, strict=True)
         ]
-        squares = []
-        for pieces, start, stop in self._segments:
-            rows = self._gather(pieces, flat, self._scratch[: stop - start]).reshape(-1, ROW)
-            squares.append(np.vecdot(rows, rows))
-        return _joined(squares)
-
-    def _weights(self) -> list[NDArray[Any]]:
-        """The numbers of the parameters; views are kept while the parameters stay in place."""
-        if self._addresses is not None:
-            addresses = [parameter.data_ptr() for parameter in self.parameters]
-            if addresses == self._addresses:
-                return self._flat
-        self._flat = [self._numbers(parameter) for parameter in self.parameters]
-        views = all(
-            parameter.dtype in (torch.float32, torch.float64)
-            and not isinstance(parameter, DTensor)
-            and np.shares_memory(numbers, parameter.detach().numpy())
-            for numbers, parameter in zip(self._flat, self.parameters, strict=True)
-        )
-        self._addresses = [p.data_ptr() for p in self.parameters] if views else None
-        return self._flat
+        found = self.nothing()
+        kernels.squares(_addresses(numbers), self._sizes, self._is_double, found)
+        absent = [place for place, gradient in enumerate(gradients) if gradient is None]
+        if absent:
+            found[absent] = 0
+        return found
 
     def read_weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        flat = self._weights()
-        weights: list[NDArray[Any]] = []
-        changes: list[NDArray[Any]] = []
-        for pieces, start, stop in self._segments:
-            now, before = self._now[start:stop], self._before[start:stop]
-            self._gather(pieces, flat, now)
-            np.subtract(now, before, out=before)
-            for squares, numbers in ((weights, now), (changes, before)):
-                rows = numbers.reshape(-1, ROW)
-                squares.append(np.vecdot(rows, rows))
-        self._now, self._before = self._before, self._now
+        places = [parameter.data_ptr() for parameter in self.parameters]
+        numbers: list[Tensor] = []
+        if places != self._places:
+            numbers = [
+                _in_a_row(parameter, before.dtype)
+                for parameter, before in zip(self.parameters, self._before, strict=True)
+            ]
+            self._weights_at = _addresses(numbers)
+            # Where nothing had to be made, the next reading finds the numbers in the same places.
+            self._places = places if self._weights_at.tolist() == places else None
+        weights, changes = np.empty((2, len(places)))
+        kernels.change(
+            self._weights_at, self._before_at, self._sizes, self._is_double, weights, changes
+        )
         if not self._seen:
-            changes = [np.zeros_like(squares) for squares in changes]
+            changes[:] = 0
             self._seen = True
-        return _joined(weights), _joined(changes)
+        return weights, changes
 
     def on_host(self, readings: Sequence[Any]) -> Callable[[], NDArray[np.float64]]:
         found = np.array(readings, np.float64).reshape(len(readings), len(self.item_group))
         return lambda: found
 
 
-def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def _in_a_row(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """The numbers of a tensor one behind the other, float32 or float64: itself where it is so."""
+    # Asked at every step, of every tensor.
+    if type(tensor) is Tensor and tensor.dtype is dtype and tensor.is_contiguous():
+        return tensor
+    if isinstance(tensor, DTensor):
+        tensor = local(tensor)
+    if dtype is None:
+        dtype = torch.float64 if tensor.dtype is torch.float64 else torch.float32
+    if tensor.dtype is not dtype:
+        tensor = tensor.detach().to(dtype)
+    return tensor if tensor.is_contiguous() else tensor.detach().contiguous()
+
+
+def _addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
+    return np.array([tensor.data_ptr() for tensor in tensors], np.int64)
 
 
 class DeviceNorms(Norms):
