@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
-from numba import (
-    carray,  # type: ignore[attr-defined]  # Documented; its module lists no exports.
-    types,
-)
+from numba import types
 
 from grokscope.train.engines.compiling import compiled, within
 from grokscope.train.engines.vectors import (
@@ -26,6 +24,8 @@ from grokscope.train.engines.vectors import (
     total,
 )
 
+# Documented, but its module lists no exports.
+_carray: Any = numba.carray  # type: ignore[attr-defined]
 # Two vectors a turn, since an addition waits for the one before.
 _TURN = 2 * LANES
 
@@ -86,9 +86,9 @@ def squares(addresses: Any, sizes: Any, is_double: Any, out: Any) -> None:
     for i in range(sizes.size):
         pointer = _pointer(addresses[i])
         if is_double[i]:
-            out[i] = _squares(carray(pointer, sizes[i], np.float64))
+            out[i] = _squares(_carray(pointer, sizes[i], np.float64))
         else:
-            out[i] = _squares(carray(pointer, sizes[i], np.float32))
+            out[i] = _squares(_carray(pointer, sizes[i], np.float32))
 
 
 @compiled
@@ -108,9 +108,9 @@ def change(
         now, then = _pointer(addresses[i]), _pointer(before[i])
         if is_double[i]:
             weights[i], changes[i] = _change(
-                carray(now, sizes[i], np.float64), carray(then, sizes[i], np.float64)
+                _carray(now, sizes[i], np.float64), _carray(then, sizes[i], np.float64)
             )
         else:
             weights[i], changes[i] = _change(
-                carray(now, sizes[i], np.float32), carray(then, sizes[i], np.float32)
+                _carray(now, sizes[i], np.float32), _carray(then, sizes[i], np.float32)
             )
