@@ -1,11 +1,20 @@
 """Stamps: what changes them and what does not."""
 
+import json
 import os
 import shutil
 
 import pytest
 
-from grokscope.core.provenance import _data_digest, _digest, code_hashes, write_stamps
+from grokscope.core import provenance
+from grokscope.core.provenance import (
+    _data_digest,
+    _digest,
+    _kept,
+    _module_file,
+    code_hashes,
+    write_stamps,
+)
 from grokscope.train.store import dependencies
 from project import ROOT
 
@@ -16,9 +25,14 @@ def scripts(tmp_path):
     return tmp_path / "workflow/scripts"
 
 
+def forget():
+    """What a process that begins does not know."""
+    for known in (_digest, _data_digest, _module_file, _kept):
+        known.cache_clear()
+
+
 def stamp(scripts, script="measure_panel"):
-    _digest.cache_clear()
-    _data_digest.cache_clear()
+    forget()
     write_stamps(scripts.parent / "code", scripts)
     return scripts.parent / "code" / f"{script}.json"
 
@@ -45,6 +59,42 @@ def test_a_stamp_names_what_a_script_imports(scripts):
     )
     assert "grokscope.train.loop" not in code_hashes("measure_panel", scripts)
     assert "tables.yaml" in code_hashes("measure_panel", scripts)
+
+
+@pytest.fixture
+def cache_folder(tmp_path, monkeypatch):
+    """The user's, empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    forget()
+    yield tmp_path / "cache"
+    forget()
+
+
+def test_what_was_parsed_once_is_not_parsed_again(scripts, cache_folder, monkeypatch):
+    wanted = stamp(scripts).read_bytes()
+    parse = provenance.ast.parse
+    parsed = []
+    monkeypatch.setattr(provenance.ast, "parse", lambda text: parsed.append(text) or parse(text))
+    assert stamp(scripts).read_bytes() == wanted
+    assert parsed == []
+    edit(scripts / "grokscope/measure/transitions.py", "n == 0", "n == 1")
+    assert stamp(scripts).read_bytes() != wanted
+    assert len(parsed) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut off", "a list", "entries of another form", "no folder"])
+def test_a_damaged_cache_costs_time_alone(scripts, cache_folder, damage):
+    wanted = stamp(scripts).read_bytes()
+    path = cache_folder / "grokscope/syntax.json"
+    text = path.read_text()
+    if damage == "no folder":
+        shutil.rmtree(cache_folder)
+        cache_folder.write_text("")
+    else:
+        entries = {key: ["x", "y"] for key in json.loads(text)}
+        damaged = {"cut off": text[:-9], "a list": "[1]"}
+        path.write_text(damaged.get(damage, json.dumps(entries)))
+    assert stamp(scripts).read_bytes() == wanted
 
 
 def test_comments_docstrings_and_touches_leave_the_file_alone(scripts):

@@ -12,8 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from grokscope.core.schemas import load_yaml
 from grokscope.runs.kinds import KINDS
 
 T = TypeVar("T")
@@ -83,7 +82,7 @@ def read_published(path: str | Path) -> dict[str, ClaimSet]:
     """
     sets: dict[str, ClaimSet] = {}
     seen: set[str] = set()
-    for name, values in yaml.safe_load(Path(path).read_text(encoding="utf-8")).items():
+    for name, values in load_yaml(Path(path).read_text(encoding="utf-8")).items():
         where = f"{path}: claim set {name!r}"
         made = _decoded(ClaimSet, {"name": name} | values, where)
         if made.kind not in KINDS:

@@ -13,17 +13,21 @@ import ast
 import hashlib
 import json
 import os
+import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from grokscope.core.errors import WriteError
 from grokscope.core.files import replacing
+from grokscope.core.schemas import load_yaml
 from grokscope.core.syntax import tree_hash
 
 SCRIPTS = Path(__file__).resolve().parents[2]
 _PACKAGE = "grokscope"
+# Files that the user's cache knows at most: of some twenty versions of the code.
+_MOST = 4096
 # Data that a module reads without a rule naming it.
 _DATA = {
     "grokscope.data.tables": ("../schemas/tables.yaml",),
@@ -31,6 +35,7 @@ _DATA = {
 }
 
 
+@cache
 def _module_file(module: str, scripts: Path) -> Path | None:
     """File of a module or package of Grokscope; None if there is none."""
     place = scripts.joinpath(*module.split("."))
@@ -40,24 +45,33 @@ def _module_file(module: str, scripts: Path) -> Path | None:
     return None
 
 
-def _imports(tree: ast.AST, package: tuple[str, ...], scripts: Path) -> set[str]:
-    """Modules of Grokscope that a syntax tree imports, with the packages they are in.
+def _imports(tree: ast.AST) -> list[list[Any]]:
+    """What a syntax tree imports: level, module, names."""
+    found: list[list[Any]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [[0, alias.name, []] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append([node.level, node.module or "", [alias.name for alias in node.names]])
+    return found
+
+
+def _modules(imported: list[list[Any]], package: tuple[str, ...], scripts: Path) -> set[str]:
+    """Modules of Grokscope that are imported, with the packages they are in.
 
     Parameters
     ----------
+    imported
+        See :func:`_imports`.
     package
-        Names of the packages that the tree's module is in, for relative imports.
+        Names of the packages that the importing module is in, for relative imports.
     """
     names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) + 1 - node.level] if node.level else ()
-            module = ".".join([*above, *(node.module or "").split(".")]).strip(".")
-            names.add(module)
-            # "from grokscope import tasks" names a module, "from x import f" does not.
-            names.update(f"{module}.{alias.name}" for alias in node.names)
+    for level, of, members in imported:
+        above = package[: len(package) + 1 - level] if level else ()
+        module = ".".join([*above, *of.split(".")]).strip(".")
+        # "from grokscope import tasks" names a module, "from x import f" does not.
+        names |= {module, *(f"{module}.{member}" for member in members)}
     ours: set[str] = set()
     for name in names:
         parts = name.split(".")
@@ -67,13 +81,73 @@ def _imports(tree: ast.AST, package: tuple[str, ...], scripts: Path) -> set[str]
     return ours
 
 
+class _Kept:
+    """What was found in files, by their content, kept in the user's cache.
+
+    To parse all files takes more than a second, and each call of the workflow asks for them. A
+    cache that cannot be read or written, or that is damaged, costs that time and nothing else.
+    """
+
+    def __init__(self) -> None:
+        folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        self.path = Path(folder, _PACKAGE, "syntax.json")
+        self.entries = self._read()
+        self.used: dict[str, Any] = {}
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            entries = json.loads(self.path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return entries if isinstance(entries, dict) else {}
+
+    def found(self, content: bytes) -> tuple[str, list[list[Any]]]:
+        """Hash of a file's syntax tree without docstrings, and what it imports."""
+        key = hashlib.sha256(_method() + content).hexdigest()
+        match self.entries.get(key):
+            case [str(digest), list(imported)]:
+                pass
+            case _:
+                # Bytes: Python itself knows about encodings, byte order marks and line ends.
+                tree = ast.parse(content)
+                digest, imported = tree_hash(tree), _imports(tree)
+        self.used[key] = [digest, imported]
+        return digest, imported
+
+    def keep(self) -> None:
+        """Write what is new."""
+        if self.used.keys() <= self.entries.keys():
+            return
+        entries = self._read() | self.used
+        self.entries = entries if len(entries) < _MOST else dict(self.used)
+        with suppress(WriteError, OSError), replacing(self.path) as temporary:
+            temporary.write_text(json.dumps(self.entries), encoding="utf-8")
+
+
+@cache
+def _method() -> bytes:
+    """Tells apart what other versions of this code or of Python found."""
+    code = [
+        Path(__file__).with_name(f"{name}.py").read_bytes() for name in ("provenance", "syntax")
+    ]
+    return hashlib.sha256(b"".join([*code, sys.version.encode()])).digest()
+
+
+@cache
+def _kept() -> _Kept:
+    return _Kept()
+
+
 @cache
 def _digest(path: Path, scripts: Path) -> tuple[str, frozenset[str]]:
     """Hash of a file's syntax tree without docstrings, and the Grokscope modules it imports."""
-    # Bytes: Python itself knows about encodings, byte order marks and line ends.
-    tree = ast.parse(path.read_bytes(), str(path))
-    imported = _imports(tree, path.relative_to(scripts).parent.parts, scripts)
-    return tree_hash(tree), frozenset(imported)
+    try:
+        digest, imported = _kept().found(path.read_bytes())
+    except SyntaxError as error:
+        error.filename = str(path)
+        raise
+    package = path.relative_to(scripts).parent.parts
+    return digest, frozenset(_modules(imported, package, scripts))
 
 
 def _without_descriptions(value: Any) -> Any:
@@ -86,7 +160,7 @@ def _without_descriptions(value: Any) -> Any:
 def _data_digest(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".yaml":
-        text = json.dumps(_without_descriptions(yaml.safe_load(text)))
+        text = json.dumps(_without_descriptions(load_yaml(text)))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -121,6 +195,7 @@ def code_hashes(
         for name in _DATA.get(module, ()):
             found[Path(name).name] = _data_digest((scripts / name).resolve())
         todo |= imported - without - set(found)
+    _kept().keep()
     return dict(sorted(found.items()))
 
 

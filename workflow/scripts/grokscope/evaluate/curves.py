@@ -32,7 +32,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from grokscope.evaluate.chance import TAILS
 from grokscope.evaluate.matching import Booleans, Cohort, Floats, Integers, Window, checked_window
@@ -86,6 +85,8 @@ def look_back(scores: ArrayLike, nearest: int, farthest: int) -> Floats:
         return known
     size = farthest - nearest + 1
     padded = np.concatenate([np.full(farthest, -np.inf), known])
+    from scipy import ndimage  # a fifth of a second to import
+
     largest: Floats = ndimage.maximum_filter1d(
         padded, size, mode="constant", cval=-np.inf, origin=-(size // 2)
     )

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from grokscope.evaluate.statistics import ranks
 
@@ -165,6 +164,8 @@ def mean_interval(
         return NO_INTERVAL
     # A variance with these degrees of freedom varies as that of k such clusters does.
     freedom = 2 / (2 / (k - 1) + KURTOSIS / k)
+    from scipy import special  # a fifth of a second to import
+
     half = special.stdtrit(freedom, (1 + confidence) / 2) * spread / np.sqrt(k)
     return Interval(float(means.mean() - half), float(means.mean() + half))
 
@@ -259,6 +260,8 @@ def correlation_interval(
     if not np.isfinite(without).all() or np.ptp(without) == 0:
         return NO_INTERVAL
     spread = (k - 1) / k * np.sum((without - without.mean()) ** 2)
+    from scipy import special  # a fifth of a second to import
+
     half = special.stdtrit(k - 1, (1 + confidence) / 2) * np.sqrt(spread)
     return Interval(float(np.tanh(z - half)), float(np.tanh(z + half)))
 
@@ -274,6 +277,8 @@ def _clopper_pearson(share: Floats, n: Floats, confidence: float) -> Intervals:
     """Clopper-Pearson's ends at any number of units, whole or not, shape ``(n,)``."""
     tail, hits = (1 - confidence) / 2, share * n
     # Without hits (misses) the lower (upper) end is 0 (1); its beta distribution has no density.
+    from scipy import special  # a fifth of a second to import
+
     low = special.betaincinv(np.maximum(hits, 1e-300), n - hits + 1, tail)
     high = special.betaincinv(hits + 1, np.maximum(n - hits, 1e-300), 1 - tail)
     return Intervals(np.where(hits > 0, low, 0.0), np.where(hits < n, high, 1.0))
@@ -294,6 +299,8 @@ def _shares(top: Floats, bottom: Floats, confidence: float) -> Intervals:
     squares = (residuals**2).sum(axis=0) + pseudo * size * (share**2 + (1 - share) ** 2)
     variance = squares / total**2
     tail = (1 - confidence) / 2
+    from scipy import special  # a fifth of a second to import
+
     narrow = special.ndtri(tail) / special.stdtrit(kish - 1, tail)
     effective = np.fmax(share * (1 - share) / variance * narrow**2, kish)
     single = ((bottom <= 1) & ((top == 0) | (top == bottom))).all(axis=0)

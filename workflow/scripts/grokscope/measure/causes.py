@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from grokscope.data.trace import Trace
 from grokscope.measure.onsets import reached
@@ -39,6 +38,8 @@ def loss_spikes(loss: ArrayLike, window: int, factor: float) -> NDArray[np.bool_
     """
     loss = np.asarray(loss, np.float64)
     # The filter's window of 2 w + 1 steps, moved to end at each step; ahead of the first is +inf.
+    from scipy import ndimage  # a fifth of a second to import
+
     smallest = ndimage.minimum_filter1d(
         loss, window + 1, origin=window - (window + 1) // 2, mode="constant", cval=np.inf
     )

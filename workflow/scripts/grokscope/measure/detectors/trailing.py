@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from grokscope.data.trace import Trace
 from grokscope.measure.detectors.registry import Array
@@ -88,6 +87,8 @@ def local_trend(values: ArrayLike, window: int) -> Array:
     """
     distance = np.arange(window) - (window - 1) / 2
     weights = 1 / window + distance * distance[-1] / (distance @ distance)
+    from scipy import ndimage  # a fifth of a second to import
+
     return ndimage.correlate1d(
         np.asarray(values, np.float64),
         weights,
