@@ -107,6 +107,12 @@ rule all:
         "results/validated.txt",
 
 
+# All trainings and nothing after them, or all imported runs: for a machine that only trains.
+rule traces:
+    input:
+        plan.traces(plan.keys()),
+
+
 # Each study is a target.
 for study in plan.studies:
 

@@ -1,8 +1,10 @@
 """What a large grid says beyond its report: halves of its seeds, what it could have detected.
 
-Reads the results of a configuration, and writes tables into docs/evidence/README.md:
+Reads the results of a configuration, and writes tables into docs/evidence/README.md, or those that
+another page has room for:
 
     python -m benchmarks.evidence RESULTS --before CLAIMS_CSV
+    python -m benchmarks.evidence RESULTS --study early_warning --page PAGE
 
 - ``cells``: what was run, and when the runs of each cell generalise.
 - ``verdicts``: every claim, with the number and the interval that its verdict rests on.
@@ -21,7 +23,7 @@ Reads the results of a configuration, and writes tables into docs/evidence/READM
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +268,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, help="folder results/ of a finished workflow")
     parser.add_argument("--before", type=Path, help="an earlier tables/claims.csv")
-    parser.add_argument("--study", default="gai", help="whose power is asked for")
+    parser.add_argument("--study", default="gai", help="of cells, ranking and power")
+    parser.add_argument(
+        "--page", type=Path, default=PAGE, help="gets the tables that it has room for"
+    )
     given = parser.parse_args()
     values = yaml.safe_load((given.results / "configuration.yaml").read_text(encoding="utf-8"))
     config = check_config(values)
@@ -276,24 +281,34 @@ def main() -> None:
         for name in ("runs", "transitions", "claims", "chance", "evaluation")
     }
     of = {name: select(table, study=given.study) for name, table in tables.items()}
-    write_section(PAGE, "cells", markdown(cells(of["runs"], of["transitions"])))
-    write_section(PAGE, "verdicts", markdown(verdicts(tables["claims"])))
-    settings = config.analysis.evaluation
-    write_section(PAGE, "ranking", markdown(ranking(of["chance"], of["evaluation"], settings)))
-    write_section(
-        PAGE, "halves", markdown(halves(given.results, config.studies, published, config.analysis))
-    )
+
+    def power_section() -> str:
+        study = config.studies[given.study]
+        claims = published[study.claims or ""]
+        family = next(int(of.values["family"]) for of in claims.claims if "family" in of.values)
+        judged = tables_of(given.results, given.study, study.kind)
+        table, smallest = power(judged, config.analysis, family)
+        found = "none of these is" if smallest is None else f"{signed(smallest)} is"
+        return f"{markdown(table)}\n\nWith power {POWER} {found} the smallest that is detected."
+
+    sections: dict[str, Callable[[], str]] = {
+        "cells": lambda: markdown(cells(of["runs"], of["transitions"])),
+        "verdicts": lambda: markdown(verdicts(tables["claims"])),
+        "ranking": lambda: markdown(
+            ranking(of["chance"], of["evaluation"], config.analysis.evaluation)
+        ),
+        "halves": lambda: markdown(
+            halves(given.results, config.studies, published, config.analysis)
+        ),
+        "power": power_section,
+    }
     if given.before:
         before = pd.read_csv(given.before)
-        write_section(PAGE, "before", markdown(against_before(tables["claims"], before)))
-    study = config.studies[given.study]
-    claims = published[study.claims or ""]
-    family = next(int(of.values["family"]) for of in claims.claims if "family" in of.values)
-    judged = tables_of(given.results, given.study, study.kind)
-    table, smallest = power(judged, config.analysis, family)
-    found = "none of these is" if smallest is None else f"{signed(smallest)} is"
-    text = f"With power {POWER} {found} the smallest that is detected."
-    write_section(PAGE, "power", f"{markdown(table)}\n\n{text}")
+        sections["before"] = lambda: markdown(against_before(tables["claims"], before))
+    page = given.page.read_text(encoding="utf-8")
+    for name, make in sections.items():
+        if f"<!-- {name} -->" in page:
+            write_section(given.page, name, make())
 
 
 if __name__ == "__main__":

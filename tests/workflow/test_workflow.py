@@ -84,6 +84,17 @@ def test_a_second_call_computes_nothing(again):
     assert snakemake(again) == {}
 
 
+def test_traces_of_another_machine_are_taken_as_they_are(finished, checkout):
+    """By the steps of docs/cluster.md."""
+    shutil.copytree(finished / "results/traces", checkout / "results/traces")
+    assert planned(checkout, targets=["traces"]) == {"train_run": 5, "traces": 1}
+    touch = ["snakemake", "traces", "--cores", "1", "--touch", *OF_TINY]
+    assert run_tool(touch, checkout).returncode == 0
+    jobs = planned(checkout)
+    assert jobs["train_run"] == 0
+    assert jobs["measure_panel"] == 3
+
+
 def test_a_new_seed_trains_one_run(again):
     config = again / "config/new.yaml"
     text = TINY.read_text()

@@ -26,7 +26,7 @@ from grokscope.runs.tasks import TASKS, n_train, parameters_of
 # Digits that a number in a path may have; file names end at 255 characters.
 MAX_DIGITS = 24
 # Names that a study cannot have, since other targets or folders of results have them.
-_RESERVED = {"all", "train_run", "report", "validation", "validated"}
+_RESERVED = {"all", "traces", "train_run", "report", "validation", "validated"}
 # What people write for "no store", and what no one calls a folder.
 _NOTHING = {"", "~", "none", "null", "nil", "no", "off", "false"}
 # Keys of earlier versions, and what replaces them.
