@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import ks_2samp
 
 from benchmarks.accelerated import PUBLISHED_STEPS, Accelerated, accelerated, dataset, tf32_on
 from benchmarks.baselines import VmapLoop
@@ -33,19 +32,18 @@ from benchmarks.common import (
     show,
     spread,
 )
+from benchmarks.onsets import METHOD as ONSET_METHOD
+from benchmarks.onsets import SEEDS, compared_onsets, onset_specs, onset_steps
 from benchmarks.step_time import GAI, LONG, SHORT, Case, Theirs, timed
-from grokscope.runs.spec import RunSpec
 from grokscope.train.dataset import make_dataset
 from grokscope.train.engines.base import MAX_ROWS, Columns, Engine
 from grokscope.train.engines.cpu import CpuEngine
 from grokscope.train.engines.cuda import ACTIVATION_BYTES, CudaEngine
-from grokscope.train.loop import train
 from synthetic import make_spec
 
 REPEATS = 3
 BLOCKS = (1, 10, 100, 500)
 BUDGETS = (ACTIVATION_BYTES, 2**29, 2**25)
-SEEDS = 30
 STATES = MAX_ROWS
 # Until rounding has flipped a ReLU or two: depth 2. Deeper networks part sooner, by chaos; in
 # float64 they must agree all the same.
@@ -256,62 +254,16 @@ def agreement(options: Options) -> Report:
     )
 
 
-def onset_specs(seeds: int, steps: int) -> list[RunSpec]:
-    """Runs that generalise within some 700 steps; they end where 95% of the test set is right."""
-    rule = {"metrics": ["test"], "threshold": 0.95, "hold_steps": 0}
-    spec = make_spec(
-        **GAI,
-        p=59,
-        width=128,
-        train_fraction=0.8,
-        learning_rate=3e-3,
-        early_stop=rule,
-        steps=steps,
-    )
-    return Case("onsets", spec).specs(seeds)
-
-
 def onsets(options: Options) -> Report:
     """Step of 95% test accuracy of the same seeds on the CPU and on the accelerator."""
     specs = onset_specs(4 if options.quick else SEEDS, 900 if options.quick else 3000)
-
-    def steps() -> list[int]:
-        return [len(result.columns["step"]) - 1 for result in train(specs)]
-
-    found = {"CPU": steps()}
+    found = {"CPU": onset_steps(specs)}
     for name, tf32 in ((where(options), False), (f"{where(options)}, TF32", True)):
         with accelerated(options.device, tf32=tf32):
-            found[name] = steps()
-    rows, wanted = [], []
-    for name, values in found.items():
-        test = ks_2samp(found["CPU"], values)
-        quartiles = np.percentile(values, [25, 50, 75])
-        ended = sum(value < specs[0].steps for value in values)
-        rows.append(
-            [name, f"{ended} of {len(values)}", *[f"{q:,.0f}" for q in quartiles]]
-            + (["", ""] if name == "CPU" else [f"{test.statistic:.2f}", f"{test.pvalue:.2f}"])
-        )
-        if name != "CPU":
-            wanted.append(
-                Wanted(
-                    f"onsets of {len(values)} seeds, {name} against CPU (Kolmogorov-Smirnov)",
-                    "p > 0.05",
-                    f"p = {test.pvalue:.2f}",
-                    bool(test.pvalue > 0.05),
-                )
-            )
-    columns = ["where", "generalised", "first quartile", "median", "third quartile", "D", "p"]
-    caption = (
-        "Step at which 95% of the test set is right, p = 59, width 128, depth 2, fraction 0.8, "
-        "learning rate 0.003; runs that do not get there count as their last step:"
-    )
-    method = [
-        "The same seeds everywhere; two-sample Kolmogorov-Smirnov test against the CPU's. With "
-        f"{SEEDS} seeds each it rejects at the level 0.05 from D = 0.37."
-    ]
-    table = Table(columns, rows, found, caption)
-    method += NOTES[options.device]
+            found[name] = onset_steps(specs)
+    table, wanted = compared_onsets(found, specs[0].steps)
     title = f"{where(options).capitalize()}: onsets"
+    method = [*ONSET_METHOD, *NOTES[options.device]]
     return Report(f"{PREFIX[options.device]}_onsets", title, method, [table], wanted)
 
 

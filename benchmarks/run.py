@@ -7,6 +7,7 @@ import time
 
 from benchmarks import (
     analysis_time,
+    engines,
     memory,
     monitor,
     processors,
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "processors": processors,
     "monitor": monitor,
     "transformer": transformer,
+    "engines": engines,
 }
 # Only the step time is measured on the accelerator.
 CUDA = ("step_time",)
