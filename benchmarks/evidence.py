@@ -75,7 +75,8 @@ def cells(runs: pd.DataFrame, transitions: pd.DataFrame) -> Table:
     key = key_columns(runs.columns)
     both = runs.merge(transitions[[*key, "train_onset_step", "test_onset_step"]], on=key)
     first = both.iloc[0]
-    columns = [name for name in cell_columns(runs.columns) if (both[name] != first[name]).any()]
+    varied = [name for name in cell_columns(runs.columns) if (both[name] != first[name]).any()]
+    columns = varied or ["task"]
     rows = []
     for values, of in groups(both, columns):
         onset = of["test_onset_step"].dropna().astype(float)

@@ -144,16 +144,19 @@ def detection_curves(
         text = "no event on a held-out seed, so there is nothing to be sensitive to"
         return style.empty_figure(TITLE, text)
     depths = sorted(int(depth) for depth in curves["depth"].dropna().unique())
-    columns = 1 if len(depths) <= 2 else 2
-    rows = max(2, -(-len(depths) // columns))
-    width = 7.6 if columns == 1 else 9.0
-    figure = style.new_figure(width, width * rows / (rows + columns) + 2.0, TITLE)
+    # Of one depth a panel would show the same again.
+    panels = depths if len(depths) > 1 else []
+    columns = min(len(panels), 2) if len(panels) != 2 else 1
+    rows = max(2, -(-len(panels) // max(columns, 1)))
+    width = 7.6 if columns < 2 else 9.0
+    figure = style.new_figure(width, width * rows / (rows + max(columns, 1)) + 2.0, TITLE)
     grid = figure.add_gridspec(rows, rows + columns)
     pooled = figure.add_subplot(grid[:, :rows])
-    curve_panel(pooled, curves[curves["depth"].isna()], "All depths")
+    title = "All depths" if panels or not depths else f"Depth {depths[0]}"
+    curve_panel(pooled, curves[curves["depth"].isna()], title)
     pooled.set_xlabel("time in warning (share of the steps at risk)")
     pooled.set_ylabel("sensitivity (share of events)")
-    for place, depth in enumerate(depths):
+    for place, depth in enumerate(panels):
         row, column = divmod(place, columns)
         axes = figure.add_subplot(grid[row, rows + column])
         curve_panel(axes, curves[curves["depth"] == depth], f"Depth {depth}", 0.7)
