@@ -121,6 +121,8 @@ def ranking(chance: pd.DataFrame, evaluation: pd.DataFrame, settings: Evaluation
     depths = sorted(
         int(depth) for depth in evaluation[evaluation["n_events"] > 0]["depth"].dropna().unique()
     )
+    # Of one depth a column would say the same again.
+    depths = depths if len(depths) > 1 else []
     ranks = rank_detectors(chance, settings.alpha)
     rows = []
     for rank in ranks:
