@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
@@ -26,6 +27,9 @@ from grokscope import GradientMonitor
 
 REPEATS = 11
 KINDS = ("plain", "monitor", "clip_grad_norm_ and item", "norms by group, item")
+# Where it is installed, as by make test-tools: histograms of all gradients.
+if find_spec("wandb"):
+    KINDS += ("wandb.watch and log",)
 WANTED_US, WANTED_SHARE = 15.0, 0.01
 
 
@@ -95,12 +99,16 @@ def training(
                     for tensors in ([p.grad for p in own], [p.detach() for p in own])
                 ]
                 logged.append([loss.item(), *norms])
+            elif kind == "wandb.watch and log":
+                wandb.log({"train_loss": loss.item()})
             optimizer.step()
             optimizer.zero_grad()
 
         def seconds(kind: str) -> float:
             if kind == "monitor":
                 monitor.attach()
+            if kind == "wandb.watch and log":
+                wandb.watch(model, log="gradients", log_freq=1)
             start = perf_counter()
             for _ in range(n):
                 step(kind)
@@ -110,7 +118,15 @@ def training(
             found = (perf_counter() - start) / n
             while monitor._handles:
                 monitor._handles.pop().remove()
+            if kind == "wandb.watch and log":
+                wandb.unwatch(model)
             return found
+
+        if find_spec("wandb"):
+            import wandb
+
+            settings = wandb.Settings(silent=True, console="off")
+            wandb.init(mode="offline", dir=folder, settings=settings)
 
         calls = {kind: partial(seconds, kind) for kind in KINDS}
         for call in calls.values():
@@ -118,6 +134,8 @@ def training(
             call()
         yield calls
         monitor.close(complete=False)
+        if find_spec("wandb"):
+            wandb.finish()
 
 
 def benchmark(options: Options) -> Report:
