@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.common import Options, Report, main
-from benchmarks.onsets import METHOD, SEEDS, compared_onsets, onset_specs, onset_steps
+from benchmarks.onsets import METHOD, compared_onsets, onset_specs, onset_steps
 from grokscope.train.engines.base import Engine
 from grokscope.train.engines.generic import GenericEngine
 
@@ -24,12 +24,12 @@ def generic(_: str, specs: Any, datasets: Any) -> Engine:
 
 def benchmark(options: Options) -> Report:
     """Train the seeds by both engines."""
-    specs = onset_specs(4 if options.quick else SEEDS, 900 if options.quick else 3000)
+    specs = onset_specs(options.quick)
     found = {"hand-derived engine": onset_steps(specs)}
     with mock.patch("grokscope.train.loop.make_engine", generic):
         found["generic engine"] = onset_steps(specs)
     table, wanted = compared_onsets(found, specs[0].steps)
-    return Report("engines", "Engines: onsets", list(METHOD), [table], wanted)
+    return Report("engines", "Engines: onsets", [METHOD], [table], wanted)
 
 
 if __name__ == "__main__":

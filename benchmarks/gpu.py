@@ -33,7 +33,7 @@ from benchmarks.common import (
     spread,
 )
 from benchmarks.onsets import METHOD as ONSET_METHOD
-from benchmarks.onsets import SEEDS, compared_onsets, onset_specs, onset_steps
+from benchmarks.onsets import compared_onsets, onset_specs, onset_steps
 from benchmarks.step_time import GAI, LONG, SHORT, Case, Theirs, timed
 from grokscope.train.dataset import make_dataset
 from grokscope.train.engines.base import MAX_ROWS, Columns, Engine
@@ -256,14 +256,14 @@ def agreement(options: Options) -> Report:
 
 def onsets(options: Options) -> Report:
     """Step of 95% test accuracy of the same seeds on the CPU and on the accelerator."""
-    specs = onset_specs(4 if options.quick else SEEDS, 900 if options.quick else 3000)
+    specs = onset_specs(options.quick)
     found = {"CPU": onset_steps(specs)}
     for name, tf32 in ((where(options), False), (f"{where(options)}, TF32", True)):
         with accelerated(options.device, tf32=tf32):
             found[name] = onset_steps(specs)
     table, wanted = compared_onsets(found, specs[0].steps)
     title = f"{where(options).capitalize()}: onsets"
-    method = [*ONSET_METHOD, *NOTES[options.device]]
+    method = [ONSET_METHOD, *NOTES[options.device]]
     return Report(f"{PREFIX[options.device]}_onsets", title, method, [table], wanted)
 
 

@@ -28,7 +28,8 @@ from grokscope import GradientMonitor
 REPEATS = 11
 KINDS = ("plain", "monitor", "clip_grad_norm_ and item", "norms by group, item")
 # Where it is installed, as by make test-tools: histograms of all gradients.
-if find_spec("wandb"):
+WANDB = find_spec("wandb") is not None
+if WANDB:
     KINDS += ("wandb.watch and log",)
 WANTED_US, WANTED_SHARE = 15.0, 0.01
 
@@ -122,7 +123,7 @@ def training(
                 wandb.unwatch(model)
             return found
 
-        if find_spec("wandb"):
+        if WANDB:
             import wandb
 
             settings = wandb.Settings(silent=True, console="off")
@@ -134,7 +135,7 @@ def training(
             call()
         yield calls
         monitor.close(complete=False)
-        if find_spec("wandb"):
+        if WANDB:
             wandb.finish()
 
 

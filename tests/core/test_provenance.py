@@ -74,7 +74,9 @@ def test_what_was_parsed_once_is_not_parsed_again(scripts, cache_folder, monkeyp
     wanted = stamp(scripts).read_bytes()
     parse = provenance.ast.parse
     parsed = []
-    monkeypatch.setattr(provenance.ast, "parse", lambda text: parsed.append(text) or parse(text))
+    monkeypatch.setattr(
+        provenance.ast, "parse", lambda text, name: parsed.append(name) or parse(text, name)
+    )
     assert stamp(scripts).read_bytes() == wanted
     assert parsed == []
     edit(scripts / "grokscope/measure/transitions.py", "n == 0", "n == 1")

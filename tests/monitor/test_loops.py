@@ -412,6 +412,22 @@ def test_the_device_path_measures_the_same(path, monkeypatch):
     assert_rows(rows_of(path)[0], expected.frame)
 
 
+@pytest.mark.parametrize("has_gradient", [True, False])
+def test_a_parameter_that_changes_its_size_is_refused(path, has_gradient):
+    """What is read by address must be as large as it was."""
+    model = nn.Linear(64, 64, bias=False)
+    optimizer = SGD(model.parameters())
+    monitor = GradientMonitor(model, optimizer, path)
+    monitor.attach()
+    model.weight.grad = torch.ones_like(model.weight)
+    optimizer.step()
+    model.weight.data = torch.zeros(2, 2)
+    model.weight.grad = torch.ones(2, 2) if has_gradient else None
+    with pytest.raises(UserError, match="parameters that change their size"):
+        optimizer.step()
+    monitor.close(complete=False)
+
+
 def test_a_device_whose_norms_are_wrong_is_refused(path, monkeypatch):
     """On a CPU torch's own sum of 10 million squares is."""
     from grokscope.monitor import readings

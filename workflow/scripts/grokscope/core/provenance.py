@@ -45,40 +45,36 @@ def _module_file(module: str, scripts: Path) -> Path | None:
     return None
 
 
-def _imports(tree: ast.AST) -> list[list[Any]]:
-    """What a syntax tree imports: level, module, names."""
-    found: list[list[Any]] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [[0, alias.name, []] for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            found.append([node.level, node.module or "", [alias.name for alias in node.names]])
-    return found
-
-
-def _modules(imported: list[list[Any]], package: tuple[str, ...], scripts: Path) -> set[str]:
-    """Modules of Grokscope that are imported, with the packages they are in.
+def _imports(tree: ast.AST, package: tuple[str, ...]) -> list[str]:
+    """Names of what a syntax tree imports: of modules, and of what may be one.
 
     Parameters
     ----------
-    imported
-        See :func:`_imports`.
     package
-        Names of the packages that the importing module is in, for relative imports.
+        Names of the packages that the tree's module is in, for relative imports.
     """
     names: set[str] = set()
-    for level, of, members in imported:
-        above = package[: len(package) + 1 - level] if level else ()
-        module = ".".join([*above, *of.split(".")]).strip(".")
-        # "from grokscope import tasks" names a module, "from x import f" does not.
-        names |= {module, *(f"{module}.{member}" for member in members)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*above, *(node.module or "").split(".")]).strip(".")
+            names.add(module)
+            # "from grokscope import tasks" names a module, "from x import f" does not.
+            names.update(f"{module}.{alias.name}" for alias in node.names)
+    return sorted(names)
+
+
+def _ours(names: list[str], scripts: Path) -> frozenset[str]:
+    """Modules of Grokscope among the names, with the packages they are in."""
     ours: set[str] = set()
     for name in names:
         parts = name.split(".")
         if parts[0] == _PACKAGE:
             prefixes = [".".join(parts[: n + 1]) for n in range(len(parts))]
             ours.update(prefix for prefix in prefixes if _module_file(prefix, scripts))
-    return ours
+    return frozenset(ours)
 
 
 class _Kept:
@@ -101,16 +97,17 @@ class _Kept:
             return {}
         return entries if isinstance(entries, dict) else {}
 
-    def found(self, content: bytes) -> tuple[str, list[list[Any]]]:
+    def found(self, path: Path, package: tuple[str, ...]) -> tuple[str, list[str]]:
         """Hash of a file's syntax tree without docstrings, and what it imports."""
-        key = hashlib.sha256(_method() + content).hexdigest()
+        # Bytes: Python itself knows about encodings, byte order marks and line ends.
+        content = path.read_bytes()
+        key = hashlib.sha256(_method() + ascii(package).encode() + content).hexdigest()
         match self.entries.get(key):
             case [str(digest), list(imported)]:
                 pass
             case _:
-                # Bytes: Python itself knows about encodings, byte order marks and line ends.
-                tree = ast.parse(content)
-                digest, imported = tree_hash(tree), _imports(tree)
+                tree = ast.parse(content, str(path))
+                digest, imported = tree_hash(tree), _imports(tree, package)
         self.used[key] = [digest, imported]
         return digest, imported
 
@@ -141,13 +138,8 @@ def _kept() -> _Kept:
 @cache
 def _digest(path: Path, scripts: Path) -> tuple[str, frozenset[str]]:
     """Hash of a file's syntax tree without docstrings, and the Grokscope modules it imports."""
-    try:
-        digest, imported = _kept().found(path.read_bytes())
-    except SyntaxError as error:
-        error.filename = str(path)
-        raise
-    package = path.relative_to(scripts).parent.parts
-    return digest, frozenset(_modules(imported, package, scripts))
+    digest, imported = _kept().found(path, path.relative_to(scripts).parent.parts)
+    return digest, _ours(imported, scripts)
 
 
 def _without_descriptions(value: Any) -> Any:
@@ -195,7 +187,6 @@ def code_hashes(
         for name in _DATA.get(module, ()):
             found[Path(name).name] = _data_digest((scripts / name).resolve())
         todo |= imported - without - set(found)
-    _kept().keep()
     return dict(sorted(found.items()))
 
 
@@ -209,3 +200,5 @@ def write_stamps(folder: str | os.PathLike[str], scripts: Path = SCRIPTS) -> Non
             continue
         with replacing(stamp) as temporary:
             temporary.write_text(text, encoding="utf-8")
+    # Once, of all: jobs ask for the same files.
+    _kept().keep()

@@ -146,7 +146,7 @@ def detection_curves(
     depths = sorted(int(depth) for depth in curves["depth"].dropna().unique())
     # Of one depth a panel would show the same again.
     panels = depths if len(depths) > 1 else []
-    columns = min(len(panels), 2) if len(panels) != 2 else 1
+    columns = 0 if not panels else 1 if len(panels) == 2 else 2
     rows = max(2, -(-len(panels) // max(columns, 1)))
     width = 7.6 if columns < 2 else 9.0
     figure = style.new_figure(width, width * rows / (rows + max(columns, 1)) + 2.0, TITLE)

@@ -95,25 +95,37 @@ class HostNorms(Norms):
     def __init__(self, watched: Watched) -> None:
         super().__init__(watched)
         self.item_group = np.array(self.groups, np.int64)
-        numbers = [_in_a_row(parameter) for parameter in self.parameters]
-        self._dtypes = [tensor.dtype for tensor in numbers]
-        self._before = [torch.zeros_like(tensor) for tensor in numbers]
+        kinds = [
+            torch.float64 if p.dtype is torch.float64 else torch.float32 for p in self.parameters
+        ]
+        self._before = [
+            torch.zeros_like(_in_a_row(parameter, kind))
+            for parameter, kind in zip(self.parameters, kinds, strict=True)
+        ]
         self._before_at = _addresses(self._before)
-        self._sizes = np.array([tensor.numel() for tensor in numbers], np.int64)
-        self._is_double = np.array([dtype == torch.float64 for dtype in self._dtypes])
+        self._n_numbers = [tensor.numel() for tensor in self._before]
+        self._sizes = np.array(self._n_numbers, np.int64)
+        self._is_double = np.array([kind is torch.float64 for kind in kinds])
         self._seen = False
+        # Of the parameters, if their numbers can be read where they are.
         self._places: list[int] | None = None
         self._weights_at = self._before_at
 
     def nothing(self) -> NDArray[np.float64]:
         return np.zeros(len(self.item_group))
 
-    def read_gradients(self, gradients: Sequence[Tensor | None]) -> NDArray[np.float64]:
-        # What is made of them has to live until it is read.
-        numbers = [
-            before if gradient is None else _in_a_row(gradient, before.dtype)
-            for gradient, before in zip(gradients, self._before, strict=True)
+    def _numbers(self, tensors: Sequence[Tensor | None]) -> list[Tensor]:
+        """What is read of the tensors, by address: it has to live, and be as large, until then."""
+        found = [
+            before if tensor is None else _in_a_row(tensor, before.dtype)
+            for tensor, before in zip(tensors, self._before, strict=True)
         ]
+        if [tensor.numel() for tensor in found] != self._n_numbers:
+            raise UserError("GradientMonitor does not support parameters that change their size")
+        return found
+
+    def read_gradients(self, gradients: Sequence[Tensor | None]) -> NDArray[np.float64]:
+        numbers = self._numbers(gradients)
         found = self.nothing()
         kernels.squares(_addresses(numbers), self._sizes, self._is_double, found)
         absent = [place for place, gradient in enumerate(gradients) if gradient is None]
@@ -123,12 +135,8 @@ class HostNorms(Norms):
 
     def read_weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         places = [parameter.data_ptr() for parameter in self.parameters]
-        numbers: list[Tensor] = []
         if places != self._places:
-            numbers = [
-                _in_a_row(parameter, before.dtype)
-                for parameter, before in zip(self.parameters, self._before, strict=True)
-            ]
+            numbers = self._numbers(self.parameters)
             self._weights_at = _addresses(numbers)
             # Where nothing had to be made, the next reading finds the numbers in the same places.
             self._places = places if self._weights_at.tolist() == places else None
@@ -146,15 +154,10 @@ class HostNorms(Norms):
         return lambda: found
 
 
-def _in_a_row(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """The numbers of a tensor one behind the other, float32 or float64: itself where it is so."""
-    # Asked at every step, of every tensor.
-    if type(tensor) is Tensor and tensor.dtype is dtype and tensor.is_contiguous():
-        return tensor
+def _in_a_row(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """The numbers of a tensor one behind the other, of a type: itself where it is so."""
     if isinstance(tensor, DTensor):
         tensor = local(tensor)
-    if dtype is None:
-        dtype = torch.float64 if tensor.dtype is torch.float64 else torch.float32
     if tensor.dtype is not dtype:
         tensor = tensor.detach().to(dtype)
     return tensor if tensor.is_contiguous() else tensor.detach().contiguous()

@@ -154,7 +154,7 @@ class Worker:
             self.progress.logged |= {name: _number(name, value) for name, value in values.items()}
             change = updates[place]
             if self.progress.update is not None:
-                change += np.array(self.progress.update)
+                change = change + np.array(self.progress.update)
             if skipped[place]:
                 self.progress.update = change.tolist()
                 self.progress.n_skipped += 1
