@@ -46,6 +46,13 @@ def test_median_survival_by_hand() -> None:
     assert np.isnan(kaplan_meier_median([], []))
 
 
+@pytest.mark.parametrize("half", range(1, 31))
+def test_survival_of_exactly_one_half_is_not_below_it(half: int) -> None:
+    """As a sum of logarithms it is, for example, with 12 and 18 times."""
+    times = np.arange(1, 2 * half + 1)
+    assert kaplan_meier_median(times, np.ones(2 * half, bool)) == half + 1
+
+
 def test_correlations_by_hand() -> None:
     x = np.array([1.0, 2.0, 3.0, 4.0])
     assert pearson(x, 2 * x + 1) == pytest.approx(1)

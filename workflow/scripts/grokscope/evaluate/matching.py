@@ -51,7 +51,11 @@ def floats(column: pd.Series) -> Floats:
 
 def codes(table: pd.DataFrame, names: list[str]) -> Integers:
     """Code of each row's group, from 0 in the order of the groups' names; null is a name."""
-    return table.groupby(names, dropna=False).ngroup().to_numpy().astype(np.int64)
+    code = np.zeros(len(table), np.int64)
+    for name in names:
+        of_column, values = pd.factorize(table[name], sort=True, use_na_sentinel=False)
+        code = np.unique(code * len(values) + of_column, return_inverse=True)[1]
+    return code
 
 
 def held_out(seeds: ArrayLike, development: Sequence[int]) -> Booleans:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -47,14 +48,18 @@ def kaplan_meier_median(times: npt.ArrayLike, observed: npt.ArrayLike) -> float:
 
     References
     ----------
-    E. L. Kaplan & P. Meier 1958, computed by ``statsmodels.duration.survfunc.SurvfuncRight``.
+    E. L. Kaplan & P. Meier, Nonparametric estimation from incomplete observations, Journal of the
+    American Statistical Association 53 (1958).
     """
-    from statsmodels.duration.survfunc import SurvfuncRight  # a second to import
-
     times, observed = np.asarray(times, float), np.asarray(observed, bool)
-    if not observed.any():
-        return float("nan")
-    return float(SurvfuncRight(times, observed.astype(int)).quantile(0.5))
+    # A fraction: with rounding, survival of exactly one half may come out below it.
+    survival = Fraction(1)
+    for time in np.unique(times[observed]):
+        at_risk, ended = (times >= time).sum(), (times[observed] == time).sum()
+        survival *= Fraction(int(at_risk - ended), int(at_risk))
+        if survival < Fraction(1, 2):
+            return float(time)
+    return float("nan")
 
 
 class Adjusted(NamedTuple):
@@ -75,19 +80,18 @@ def adjust(p_values: Sequence[float | None]) -> Adjusted:
     References
     ----------
     S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
-    Statistics 6 (1979); computed by ``statsmodels.stats.multitest.multipletests``.
+    Statistics 6 (1979).
     """
-    from statsmodels.stats.multitest import multipletests  # a second to import
+    family = np.array([p for p in p_values if p is not None], float)
+    order, tests = np.argsort(family), len(family)
+    holm = np.empty(tests)
+    holm[order] = np.maximum.accumulate(family[order] * np.arange(tests, 0, -1))
 
-    family = [p for p in p_values if p is not None]
+    def placed(adjusted: npt.NDArray[np.float64]) -> list[float | None]:
+        values = iter(np.minimum(adjusted, 1).tolist())
+        return [None if p is None else next(values) for p in p_values]
 
-    def by(method: str) -> list[float | None]:
-        if not family:
-            return [None] * len(p_values)
-        adjusted = iter(multipletests(family, method=method)[1])
-        return [None if p is None else float(next(adjusted)) for p in p_values]
-
-    return Adjusted(by("holm"), by("bonferroni"))
+    return Adjusted(placed(holm), placed(family * tests))
 
 
 def pearson(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
