@@ -80,13 +80,17 @@ test-faults: $(READY)
 environment: $(READY)
 
 # Written last, so that an interrupted installation is repeated. Everything but torch (and what its
-# build needs) is installed by hash, then torch by version.
+# build needs) is installed by hash, then torch by version; then compiled on all processors, where
+# pip would take one (some packages hold files of other Pythons).
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
 $(READY): requirements.txt requirements.lock pyproject.toml $(BIN)/python
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("grokscope needs Python 3.11 or later, not " + sys.version.split()[0])'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) --no-compile --require-hashes --no-deps --requirement requirements.lock
+	$(PIP) --no-compile --requirement requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	touch $@
 
 # A link to an interpreter: where an upgrade removed or replaced that, the environment is made again.
