@@ -66,6 +66,6 @@ def copy_checkout(folder: Path) -> None:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copy2(source, folder / part)

@@ -265,8 +265,8 @@ def spiking(sample: Sample) -> Sample:
     A lower score is no spike; and the R² of a regression is no accuracy: one badly fitted
     polynomial would decide a correlation.
     """
-    known = sample.rows[["spike", "final_test_metric"]].notna().all(axis=1)
-    return sample.of(known & classification(sample))
+    null = np.isnan(sample.numbers("spike")) | np.isnan(sample.numbers("final_test_metric"))
+    return sample.of(~null & classification(sample))
 
 
 def classification(sample: Sample) -> pd.Series:

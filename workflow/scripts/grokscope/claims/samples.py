@@ -83,7 +83,7 @@ def outcomes(
     Parameters
     ----------
     rows
-        Of :func:`plain_rows`, one per run.
+        Of :func:`plain_rows`, one per run, in their order.
     family
         See :class:`grokscope.claims.measures.Sample`.
     models
@@ -92,7 +92,7 @@ def outcomes(
     settings = analysis.evaluation
     if rows.empty:
         return Sample(rows, settings, family)
-    study = Study.from_transitions(rows, analysis)
+    study = Study(rows, analysis)
     cohort, held_out = study.cohort.take(study.held_out), study.runs.iloc[study.held_out]
     first = first_steps(held_out["warm_up"].to_numpy(np.float64), cohort)
     alarms = held_out["alarms"].astype(object).fillna("")
