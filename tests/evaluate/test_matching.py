@@ -15,6 +15,7 @@ from grokscope.evaluate.matching import (
     Cohort,
     Window,
     alarms_of,
+    codes,
     held_out,
     is_event,
     ratios,
@@ -254,3 +255,24 @@ def test_held_out_seeds() -> None:
     assert held_out(seeds, [7]).all()
     assert held_out(seeds, [0, 1, 2]).all()
     assert held_out(seeds, []).all()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["b", "a", None]),
+            st.sampled_from([3, 1, None]),
+            st.sampled_from([0.5, 0.1, np.nan]),
+        ),
+        max_size=12,
+    )
+)
+def test_codes_are_those_of_groups_in_order(rows: list[tuple[Any, ...]]) -> None:
+    """Null is a name of its own, and the last, whatever the type of a column."""
+    table = pd.DataFrame(rows, columns=["word", "integer", "float"]).astype(
+        {"word": "string", "integer": "Int64", "float": "float64"}
+    )
+    table["category"] = table["word"].astype("category")
+    for names in (["word"], ["category", "float"], ["integer", "word", "float"]):
+        expected = table.groupby(names, dropna=False).ngroup()
+        assert codes(table, names).tolist() == expected.tolist()
