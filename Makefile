@@ -20,8 +20,8 @@ export PATH := $(abspath $(BIN)):$(PATH)
 all: $(READY)
 	$(BIN)/snakemake $(TARGET) --cores $(CORES) $(ARGS)
 
-# Several tests at once, each of which may run the workflow on two cores.
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
+# Several tests at once: each may run the workflow on two cores, and waits for a third of its time.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 test: $(READY)
 	$(PYTEST)

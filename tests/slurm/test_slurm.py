@@ -39,7 +39,7 @@ PROFILE = (
 )
 
 
-# Three runs of about fifteen seconds that do not end early: two for one job, one for another.
+# Three runs of some ten seconds and more that do not end early: two for one job, one for another.
 LONG = {
     "p": 47,
     "rank_every": 1000,
@@ -51,7 +51,7 @@ LONG = {
             "weight_decays": [0.1],
             "widths": [64],
             "seeds": [0],
-            "steps": 15000,
+            "steps": 30000,
         }
     ],
 }
