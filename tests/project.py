@@ -66,6 +66,7 @@ def copy_checkout(folder: Path) -> None:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
+            # Compiled modules too, but for those that another test is writing.
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copy2(source, folder / part)

@@ -107,16 +107,15 @@ class Study:
         if len(names) != 1:
             raise ValueError(f"transitions of one study at a time, not of {names}")
         key = key_columns(transitions.columns)
-        twice = transitions.duplicated(key)
-        if twice.any():
-            raise ValueError(
-                f"transitions list a run twice: {transitions.loc[twice, key].iloc[0].to_dict()}"
-            )
-        known, left_out = known_events(transitions), frozenset[tuple[Any, ...]]()
-        if not known.all():
-            left_out = frozenset(run_keys(transitions[~known]))
-            transitions = transitions[known]
-        return cls(transitions.sort_values(key, ignore_index=True), analysis, left_out)
+        twice = transitions.loc[transitions.duplicated(key), key]
+        if len(twice):
+            raise ValueError(f"transitions list a run twice: {twice.iloc[0].to_dict()}")
+        known = known_events(transitions)
+        return cls(
+            transitions[known].sort_values(key, ignore_index=True),
+            analysis,
+            frozenset(run_keys(transitions[~known])),
+        )
 
     @cached_property
     def name(self) -> str:
