@@ -57,7 +57,7 @@ def test_a_perceptron_by_adamw_is_the_published_loop(kind):
     for _, (state, _, _) in islice(steps, 101):
         found = {
             name: value.detach().numpy()
-            for name, value in engine.runs[0]._module.named_parameters()
+            for name, value in engine.trainings[0]._network.module.named_parameters()
         }
         flat = [found[f"embeddings.{i}.weight"] for i in range(2) if kind == "embedding"]
         for layer in range(spec.depth):
@@ -115,7 +115,7 @@ def test_updates_are_those_of_a_plain_loop(name):
     engine = GenericEngine([spec], [make_dataset(spec)])
     for wanted in plain_updates(spec, 30):
         engine.step(0, tested=False, ranked=False, update=True)
-        parameters = engine.runs[0]._module.parameters()
+        parameters = engine.trainings[0]._network.module.parameters()
         found = torch.cat([p.detach().reshape(-1) for p in parameters])
         # Muon orthogonalises in 16 bits.
         tolerance = 1e-6 if name == "muon" else 1e-10
@@ -191,8 +191,8 @@ def test_with_batches_metrics_of_evaluations_are_of_the_whole_training_set():
     n_train = result.info.n_train
     metrics = result.columns["train_metric"]
     assert np.allclose(metrics[::5] * n_train % 1, 0, atol=1e-4)
-    training = Training(spec, make_dataset(spec), "cpu", 2048)
-    assert np.isclose(training.evaluate("train")[1], metrics[0])
+    training = Training([spec], [make_dataset(spec)])
+    assert np.isclose(training.evaluate("train")[1][0], metrics[0])
 
 
 def test_without_torch_the_error_says_what_needs_none(monkeypatch):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,67 +34,69 @@ def rate_factor(spec: RunSpec, update: int) -> float:
     return 1 - done if spec.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
 
 
+# A parameter and its gradient.
+Pair = tuple[Tensor, Tensor]
+
+
 class Optimizer:
-    """Updates of one run.
+    """Updates of runs that differ in weight decay and learning rate alone.
 
     Parameters
     ----------
-    flat, gradient : (n_parameters,) tensors
+    specs
+        R runs.
+    flat, gradient : (R, n_parameters) tensors
     hidden
-        Matrices that Muon orthogonalises, views of both: (parameter, gradient).
+        Of each run the matrices that Muon orthogonalises, views of both: (parameter, gradient).
     rest
-        Vectors of all other parameters, likewise.
+        Likewise all other parameters.
     """
 
     def __init__(
         self,
-        spec: RunSpec,
+        specs: Sequence[RunSpec],
         flat: Tensor,
         gradient: Tensor,
-        hidden: Sequence[tuple[Tensor, Tensor]],
-        rest: Sequence[tuple[Tensor, Tensor]],
+        hidden: Sequence[Sequence[Pair]],
+        rest: Sequence[Sequence[Pair]],
     ) -> None:
-        self._spec, self._gradient = spec, gradient
+        self._specs, self._gradient = specs, gradient
         self._average: Tensor | None = None
-        rate, decay = spec.learning_rate, float(spec.weight_decay)
+        spec = specs[0]
         # Vectors of all that is updated number by number; of Muon, only what is no hidden matrix.
-        vectors = _parameters(rest if spec.optimizer == "muon" else [(flat, gradient)])
-        self._parts: list[tuple[torch.optim.Optimizer, float]] = []
+        whole = [[(flat[run], gradient[run])] for run in range(len(specs))]
+        vectors = [_parameters(pairs) for pairs in (rest if spec.optimizer == "muon" else whole)]
+        self._parts: list[_Part] = []
+        rates = [spec.learning_rate for spec in specs]
         if spec.optimizer == "sgd":
+            groups = _groups(vectors, rates, specs)
             assert spec.momentum is not None
-            nesterov = bool(spec.nesterov)
-            self._add(torch.optim.SGD(vectors, rate, spec.momentum, 0, decay, nesterov), rate)
+            sgd = torch.optim.SGD(groups, momentum=spec.momentum, nesterov=bool(spec.nesterov))
+            self._parts.append(_Part(sgd, vectors))
             return
         assert spec.betas is not None
         kind = torch.optim.Adam if spec.optimizer == "adam" else torch.optim.AdamW
-        self._add(kind(vectors, rate, spec.betas, ADAM_EPS, decay, fused=True), rate)
+        adam = kind(_groups(vectors, rates, specs), betas=spec.betas, eps=ADAM_EPS, fused=True)
+        self._parts.append(_Part(adam, vectors))
         if spec.optimizer == "muon":
             assert spec.muon_learning_rate is not None and spec.momentum is not None
-            self._add(
-                torch.optim.Muon(
-                    _parameters(hidden),
-                    lr=spec.muon_learning_rate,
-                    weight_decay=decay,
-                    momentum=spec.momentum,
-                    nesterov=bool(spec.nesterov),
-                ),
-                spec.muon_learning_rate,
-            )
-
-    def _add(self, optimizer: torch.optim.Optimizer, rate: float) -> None:
-        self._parts.append((optimizer, rate))
+            matrices = [_parameters(pairs) for pairs in hidden]
+            groups = _groups(matrices, [spec.muon_learning_rate] * len(specs), specs)
+            muon = torch.optim.Muon(groups, momentum=spec.momentum, nesterov=bool(spec.nesterov))
+            self._parts.append(_Part(muon, matrices))
 
     def update(self, number: int) -> None:
         """Make an update, the first of which has the number 1. The gradient may be changed."""
         self._filter()
-        factor = rate_factor(self._spec, number)
-        for optimizer, rate in self._parts:
-            optimizer.param_groups[0]["lr"] = rate * factor
-            optimizer.step()
+        factor = rate_factor(self._specs[0], number)
+        for part in self._parts:
+            for group, rate in zip(part.optimizer.param_groups, part.rates, strict=True):
+                group["lr"] = rate * factor
+            part.optimizer.step()
 
     def _filter(self) -> None:
         """Grokfast: add the gradient's exponential moving average (Lee et al. 2024)."""
-        decay, strength = self._spec.filter_decay, self._spec.filter_strength
+        decay, strength = self._specs[0].filter_decay, self._specs[0].filter_strength
         if decay is None or strength is None:
             return
         if self._average is None:
@@ -103,41 +106,60 @@ class Optimizer:
         self._gradient.add_(self._average, alpha=strength)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """What the next updates depend on, by name: vectors of all parameters."""
+        """What the next updates depend on, by name: a vector of all parameters per run."""
         found = {} if self._average is None else {"average": self._average.cpu().numpy().copy()}
-        for place, (optimizer, _) in enumerate(self._parts):
-            parameters = optimizer.param_groups[0]["params"]
-            for name in optimizer.state[parameters[0]] if optimizer.state else ():
-                values = [optimizer.state[parameter][name] for parameter in parameters]
-                if isinstance(values[0], Tensor):
-                    vector = torch.cat([value.detach().reshape(-1) for value in values])
-                    found[f"{name}_{place}"] = vector.cpu().numpy()
+        for place, part in enumerate(self._parts):
+            kept = part.optimizer.state
+            for name in kept[part.parameters[0][0]] if kept else ():
+                values = [[kept[p][name] for p in parameters] for parameters in part.parameters]
+                if isinstance(values[0][0], Tensor):
+                    vectors = [torch.cat([v.detach().reshape(-1) for v in run]) for run in values]
+                    found[f"{name}_{place}"] = torch.stack(vectors).cpu().numpy()
         return found
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from a :meth:`state`."""
         if "average" in state:
             self._average = torch.from_numpy(state["average"]).to(self._gradient, copy=True)
-        for place, (optimizer, _) in enumerate(self._parts):
-            parameters = optimizer.param_groups[0]["params"]
-            for parameter in parameters:
-                optimizer.state[parameter].clear()
-            for name, vector in state.items():
+        for place, part in enumerate(self._parts):
+            part.optimizer.state.clear()
+            for name, vectors in state.items():
                 if not name.endswith(f"_{place}"):
                     continue
                 name = name.removesuffix(f"_{place}")
-                # The number of updates made is one number per parameter.
-                sizes = [1 if name == "step" else p.numel() for p in parameters]
-                pieces = torch.split(torch.from_numpy(vector), sizes)
-                for parameter, piece in zip(parameters, pieces, strict=True):
-                    shape = () if name == "step" else parameter.shape
-                    optimizer.state[parameter][name] = piece.to(parameter.device, copy=True).view(
-                        shape
-                    )
+                for parameters, vector in zip(part.parameters, vectors, strict=True):
+                    # The number of updates made is one number per parameter.
+                    sizes = [1 if name == "step" else p.numel() for p in parameters]
+                    pieces = torch.split(torch.from_numpy(vector), sizes)
+                    for parameter, piece in zip(parameters, pieces, strict=True):
+                        value = piece.to(parameter.device, copy=True)
+                        shape = () if name == "step" else parameter.shape
+                        part.optimizer.state[parameter][name] = value.view(shape)
 
 
-def _parameters(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+class _Part:
+    """One of torch's optimisers, and what it updates of each run."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, parameters: list[list[Tensor]]) -> None:
+        self.optimizer, self.parameters = optimizer, parameters
+        self.rates = [group["lr"] for group in optimizer.param_groups]
+
+
+def _parameters(pairs: Sequence[Pair]) -> list[Tensor]:
     """Parameters with their gradients in place."""
     for parameter, gradient in pairs:
         parameter.grad = gradient
     return [parameter for parameter, _ in pairs]
+
+
+def _groups(
+    parameters: Sequence[list[Tensor]], rates: Sequence[float], specs: Sequence[RunSpec]
+) -> list[dict[str, Any]]:
+    """Runs of one learning rate and weight decay together, which torch updates at once."""
+    found: dict[tuple[float, float], list[Tensor]] = {}
+    for own, rate, spec in zip(parameters, rates, specs, strict=True):
+        found.setdefault((rate, float(spec.weight_decay)), []).extend(own)
+    return [
+        {"params": params, "lr": rate, "weight_decay": decay}
+        for (rate, decay), params in found.items()
+    ]

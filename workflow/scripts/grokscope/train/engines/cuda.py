@@ -22,8 +22,7 @@ The same program runs on any device without graphs, which is how it is tested.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from copy import copy
 
 import numpy as np
@@ -35,22 +34,11 @@ from grokscope.runs.spec import RunSpec
 from grokscope.train.dataset import Dataset
 from grokscope.train.engines.base import ADAM_EPS, MAX_ROWS, Columns, ranks_of, select_runs
 from grokscope.train.engines.batched import ACTIVATION_BYTES, BatchedNetworks
+from grokscope.train.engines.precision import matrix_precision
 
 # Finished runs stay in the batch, unused, until the others are fewer than this share: a new engine
 # must record its graphs again.
 REBUILD_SHARE = 0.75
-
-
-@contextmanager
-def _matrix_precision(tf32: bool) -> Iterator[None]:
-    """Products of float32 matrices in TF32 (10 bits of mantissa) or not: a global switch."""
-    matmul = torch.backends.cuda.matmul
-    before = matmul.fp32_precision
-    matmul.fp32_precision = "tf32" if tf32 else "ieee"
-    try:
-        yield
-    finally:
-        matmul.fp32_precision = before
 
 
 def gram_singular_values(weight: Tensor) -> Tensor:
@@ -121,7 +109,7 @@ class CudaEngine(BatchedNetworks):
         )
 
     def step(self, row: int, *, tested: bool, ranked: bool, update: bool) -> None:
-        with torch.inference_mode(), _matrix_precision(self._tf32):
+        with torch.inference_mode(), matrix_precision(self._tf32):
             # These start kernels and wait for none.
             self._row.fill_(row)
             self._log[row].fill_(torch.nan)

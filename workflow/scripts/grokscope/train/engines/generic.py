@@ -1,193 +1,316 @@
-"""The engine for any network: automatic differentiation, one run after the other.
+"""The engine for any network: automatic differentiation.
 
-What differs from a plain loop makes it faster: parameters and gradients are views of one vector
-each, so that norms and optimisers are few long passes, and rows go through the network in tiles
-whose activations stay in cache.
+On a CPU one run follows the other. What differs from a plain loop makes it faster: parameters and
+gradients are views of one vector each, so that norms and optimisers are few long passes, and rows
+go through the network in tiles whose activations stay in cache.
+
+On an accelerator the runs of a block are one program: torch.func maps the network over their
+parameters, so each operation is one kernel for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.func import functional_call, vmap
 
 from grokscope.data.parts import Parts
 from grokscope.runs.spec import RunSpec
 from grokscope.runs.tasks import SymbolSamples
 from grokscope.train.batches import Batches
 from grokscope.train.dataset import Dataset
-from grokscope.train.engines.base import Columns, cut_rows, weight_ranks
-from grokscope.train.losses import score
+from grokscope.train.engines.base import Columns, cut_rows, select_runs, weight_ranks
+from grokscope.train.engines.precision import matrix_precision
+from grokscope.train.losses import Score, score
+from grokscope.train.networks.base import Network
 from grokscope.train.networks.factory import make_network
-from grokscope.train.optimizers import Optimizer
+from grokscope.train.optimizers import Optimizer, Pair
 
-# Rows of a training pass and of an evaluation.
+# Rows of a training pass and of an evaluation: what a CPU's cache holds of one run, and, of all
+# runs together, what a few gigabytes of an accelerator's memory do.
 TILE_ROWS = 2048
+STACKED_ROWS = 2**17
 
+# Inputs and targets, (R, n, ...).
 Rows = tuple[Tensor, Tensor]
+# Loss, metric and softmax collapse of each run, (R,).
+Means = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+class StackError(Exception):
+    """A network that torch.func cannot map over runs."""
 
 
 class Training:
-    """One run: network, optimiser and data.
+    """Runs of one network: modules, optimiser and data.
+
+    Parameters
+    ----------
+    specs, datasets
+        R runs that differ in seeds, weight decay and learning rate alone.
+    device
+        Where.
+    tile_rows
+        Most rows of one run that are processed at once.
 
     Attributes
     ----------
-    flat, gradient : (n_parameters,) tensors
+    flat, gradient : (R, n_parameters) tensors
         Layer by layer.
+
+    Raises
+    ------
+    StackError
+        If the runs are several, and their network is a user's whose code cannot be mapped over
+        parameters.
     """
 
-    def __init__(self, spec: RunSpec, data: Dataset, device: str, tile_rows: int) -> None:
-        self.spec = spec
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        datasets: Sequence[Dataset],
+        device: str = "cpu",
+        tile_rows: int = TILE_ROWS,
+    ) -> None:
+        self._specs = list(specs)
         self._device, self._tile_rows = torch.device(device), tile_rows
-        dtype = torch.float64 if spec.dtype == "float64" else torch.float32
-        self._network = network = make_network(spec, data)
-        self._module = network.module.to(self._device, dtype)
+        first, data = specs[0], datasets[0]
+        dtype = torch.float64 if first.dtype == "float64" else torch.float32
+        self._networks = [make_network(*run) for run in zip(specs, datasets, strict=True)]
+        for network in self._networks:
+            network.module.to(self._device, dtype)
+        network = self._networks[0]
         self.parts = Parts(tuple(network.layers), tuple(network.matrices), tuple(network.blocks))
-        self.columns = Columns(spec, None if spec.model == "mlp" else self.parts)
+        self.columns = Columns(first, None if first.model == "mlp" else self.parts)
         # Random numbers and buffers are those of users' networks alone.
-        self._has_state = spec.model == "module"
-        self._lay_out_parameters(dtype)
-        self._data = {part: self._rows(data, part, dtype) for part in ("train", "test")}
-        self._whole = {part: self._cut(rows) for part, rows in self._data.items()}
-        n_train = len(data.train)
-        self._batches = None
-        if spec.batch_size is not None:
-            self._batches = Batches(n_train, spec.batch_size, spec.seed)
-        self._squares = {part: _total_squares(rows[1]) for part, rows in self._data.items()}
+        self._has_state = first.model == "module"
+        self._lay_out_parameters()
+        self._data = {part: self._rows(datasets, part, dtype) for part in ("train", "test")}
+        self._n = {"train": len(data.train), "test": len(data.test)}
+        self._cut_data()
+        self._batches: list[Batches] = []
+        if first.batch_size is not None:
+            sizes = self._n["train"], first.batch_size
+            self._batches = [Batches(*sizes, spec.seed) for spec in specs]
         self.updates = 0
+        if self._has_state and len(specs) > 1:
+            self._try_stacked()
 
-    def _lay_out_parameters(self, dtype: torch.dtype) -> None:
-        """Make all parameters and their gradients views of two vectors, layer by layer."""
-        parameters = dict(self._module.named_parameters())
-        n = sum(parameter.numel() for parameter in parameters.values())
-        self.flat, self.gradient = torch.zeros(2, n, dtype=dtype, device=self._device)
+    def _lay_out_parameters(self) -> None:
+        """Make parameters and gradients views of two arrays with a row per run, layer by layer."""
+        modules = [dict(network.module.named_parameters()) for network in self._networks]
+        sizes = {name: parameter.numel() for name, parameter in modules[0].items()}
+        like = next(iter(modules[0].values())).detach()
+        shape = (2, len(modules), sum(sizes.values()))
+        self.flat, self.gradient = like.new_zeros(shape)
         self.segments: list[tuple[int, int]] = []
-        views: dict[str, Rows] = {}
+        # What torch.func maps the network over, and gradients of it.
+        self._stacked: dict[str, Pair] = {}
+        views: list[dict[str, Pair]] = [{} for _ in modules]
         start = stop = 0
         for names in self._network.layers.values():
             for name in names:
-                parameter = parameters[name]
-                begin, stop = stop, stop + parameter.numel()
-                view = self.flat[begin:stop].view(parameter.shape)
-                view.copy_(parameter.detach())
-                parameter.data = view
-                parameter.grad = self.gradient[begin:stop].view(parameter.shape)
-                views[name] = view, parameter.grad
+                begin, stop = stop, stop + sizes[name]
+                values, gradients = (
+                    part[:, begin:stop].unflatten(1, modules[0][name].shape)
+                    for part in (self.flat, self.gradient)
+                )
+                for run, parameters in enumerate(modules):
+                    values[run].copy_(parameters[name].detach())
+                    parameters[name].data = values[run]
+                    parameters[name].grad = gradients[run]
+                    views[run][name] = values[run], gradients[run]
+                self._stacked[name] = values.requires_grad_(), gradients
             self.segments.append((start, stop))
             start = stop
-        if stop != n:
+        if stop != shape[2]:
             raise ValueError("each parameter must be in one layer")
-        self._matrices = [views[name][0] for name in self._network.matrices.values()]
-        hidden = [views[name] for name in self._network.hidden]
-        rest = [pair for name, pair in views.items() if name not in self._network.hidden]
-        self._optimizer = Optimizer(self.spec, self.flat, self.gradient, hidden, rest)
+        self._matrices = [
+            [found[name][0] for name in self._network.matrices.values()] for found in views
+        ]
+        names = self._network.hidden
+        hidden = [[found[name] for name in names] for found in views]
+        rest = [[pair for name, pair in found.items() if name not in names] for found in views]
+        self._optimizer = Optimizer(self._specs, self.flat, self.gradient, hidden, rest)
 
-    def _rows(self, data: Dataset, part: str, dtype: torch.dtype) -> Rows:
+    @property
+    def _network(self) -> Network:
+        """The network of all runs, with the parameters of the first."""
+        return self._networks[0]
+
+    def _rows(self, datasets: Sequence[Dataset], part: str, dtype: torch.dtype) -> Rows:
         """Inputs and targets of the training or test set."""
-        rows, samples = getattr(data, part), data.samples
-        if isinstance(samples, SymbolSamples):
-            inputs, targets = samples.operands[rows], samples.classes[rows]
-            return self._to(inputs), self._to(targets)
-        return self._to(samples.inputs[rows], dtype), self._to(samples.targets[rows], dtype)
+        inputs, targets = [], []
+        for data in datasets:
+            rows, samples = getattr(data, part), data.samples
+            if isinstance(samples, SymbolSamples):
+                inputs.append(torch.from_numpy(samples.operands[rows]))
+                targets.append(torch.from_numpy(samples.classes[rows]))
+            else:
+                inputs.append(torch.from_numpy(samples.inputs[rows]).to(dtype))
+                targets.append(torch.from_numpy(samples.targets[rows]).to(dtype))
+        return torch.stack(inputs).to(self._device), torch.stack(targets).to(self._device)
 
-    def _to(self, array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Tensor:
-        return torch.from_numpy(array).to(self._device, dtype)
+    def _cut_data(self) -> None:
+        self._whole = {part: self._cut(rows) for part, rows in self._data.items()}
+        self._squares = {part: _total_squares(rows[1]) for part, rows in self._data.items()}
 
     def _cut(self, rows: Rows) -> list[Rows]:
-        edges = cut_rows(len(rows[0]), self._tile_rows)
-        return [(rows[0][a:b], rows[1][a:b]) for a, b in edges]
+        inputs, targets = rows
+        edges = cut_rows(inputs.shape[1], self._tile_rows)
+        return [(inputs[:, a:b], targets[:, a:b]) for a, b in edges]
 
     def _batch(self) -> tuple[list[Rows], int]:
-        """What the next update sees, in tiles, and how many samples that are."""
-        if self._batches is None:
-            return self._whole["train"], len(self._data["train"][0])
-        places = torch.from_numpy(self._batches.of_update(self.updates + 1)).to(self._device)
+        """What the next update sees, in tiles, and how many samples of a run that are."""
+        if not self._batches:
+            return self._whole["train"], self._n["train"]
+        found = np.stack([batches.of_update(self.updates + 1) for batches in self._batches])
+        places = torch.from_numpy(found).to(self._device)
+        runs = torch.arange(len(places), device=self._device).unsqueeze(1)
         inputs, targets = self._data["train"]
-        return self._cut((inputs[places], targets[places])), len(places)
+        return self._cut((inputs[runs, places], targets[runs, places])), places.shape[1]
 
-    def train_pass(self) -> tuple[float, float, float]:
-        """Loss, metric and softmax collapse of the next batch; sets the gradient."""
-        if self._has_state:
+    def _score(self, rows: Rows) -> Score:
+        """Sums over the samples of each run, (R,)."""
+        inputs, targets = rows
+        spec, module = self._specs[0], self._network.module
+        if len(inputs) == 1:
+            found = score(spec, module(inputs[0]), targets[0])
+            return Score(*(value.unsqueeze(0) for value in found))
+
+        def one(parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Score:
+            return score(spec, functional_call(module, parameters, (inputs,)), targets)
+
+        parameters = {name: values for name, (values, _) in self._stacked.items()}
+        mapped: Callable[..., Score] = vmap(one, randomness="error")
+        return mapped(parameters, inputs, targets)
+
+    def _add_gradient(self, loss: Tensor) -> None:
+        """Add the gradient of the runs' losses, (R,), each of its own parameters."""
+        if len(loss) == 1:
+            torch.autograd.backward(loss[0])
+            return
+        pairs = self._stacked.values()
+        found = torch.autograd.grad(loss.sum(), [values for values, _ in pairs])
+        for (_, gradients), new in zip(pairs, found, strict=True):
+            gradients.add_(new)
+
+    def _try_stacked(self) -> None:
+        """Refuse a user's network that cannot be mapped, or draws numbers or keeps buffers."""
+        if list(self._network.module.buffers()):
+            raise StackError("buffers")
+        try:
+            found = self._score(self._whole["train"][0])
+            self._add_gradient(found.loss)
+        except RuntimeError as error:
+            raise StackError(str(error)) from error
+
+    def train_pass(self) -> Means:
+        """Means over the next batch; sets the gradient."""
+        if self._has_state and len(self._specs) == 1:
             # Dropout and its like draw the same numbers however often a run was resumed.
-            torch.manual_seed((self.spec.init_seed << 24) + self.updates)
+            torch.manual_seed((self._specs[0].init_seed << 24) + self.updates)
         self.gradient.zero_()
         tiles, n = self._batch()
-        sums = torch.zeros(3, dtype=torch.float64, device=self._device)
-        for inputs, targets in tiles:
-            found = score(self.spec, self._module(inputs), targets)
-            torch.autograd.backward(found.loss / n)
+        sums = self._zeros()
+        for rows in tiles:
+            found = self._score(rows)
+            self._add_gradient(found.loss / n)
             sums += torch.stack([value.detach().double() for value in found])
         squares = self._squares["train"]
-        if self._batches is not None and squares is not None:
-            squares = _total_squares(torch.cat([targets for _, targets in tiles]))
+        if self._batches and squares is not None:
+            squares = _total_squares(torch.cat([targets for _, targets in tiles], 1))
         return self._means(sums, n, squares)
 
     @torch.no_grad()
-    def evaluate(self, part: str) -> tuple[float, float, float]:
-        """Loss, metric and softmax collapse on the whole training or test set."""
-        self._module.eval()
-        sums = torch.zeros(3, dtype=torch.float64, device=self._device)
-        for inputs, targets in self._whole[part]:
-            sums += torch.stack(
-                [v.double() for v in score(self.spec, self._module(inputs), targets)]
-            )
-        self._module.train()
-        return self._means(sums, len(self._data[part][0]), self._squares[part])
+    def evaluate(self, part: str) -> Means:
+        """Means over the whole training or test set."""
+        self._network.module.eval()
+        sums = self._zeros()
+        for rows in self._whole[part]:
+            sums += torch.stack([value.double() for value in self._score(rows)])
+        self._network.module.train()
+        return self._means(sums, self._n[part], self._squares[part])
 
-    def _means(self, sums: Tensor, n: int, squares: float | None) -> tuple[float, float, float]:
-        loss, metric, collapse = (sums / n).tolist()
-        return loss, metric if squares is None else 1 - float(sums[1]) / squares, collapse
+    def _zeros(self) -> Tensor:
+        return torch.zeros(3, len(self._specs), dtype=torch.float64, device=self._device)
+
+    def _means(self, sums: Tensor, n: int, squares: NDArray[np.float64] | None) -> Means:
+        found = sums.cpu().numpy()
+        loss, metric, collapse = found / n
+        return loss, metric if squares is None else 1 - found[1] / squares, collapse
 
     @torch.no_grad()
-    def norms(self, flat: Tensor) -> list[float]:
-        """Norm of each layer's part of a vector."""
-        parts = [flat[a:b] for a, b in self.segments]
-        found = [torch.linalg.vector_norm(part, dtype=torch.float64) for part in parts]
-        values: list[float] = torch.stack(found).tolist()
+    def norms(self, flat: Tensor) -> NDArray[np.float64]:
+        """Norm of each layer's part of each run's vector, (R, n_layers)."""
+        parts = [flat[:, a:b] for a, b in self.segments]
+        found = [torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in parts]
+        values: NDArray[np.float64] = torch.stack(found, 1).cpu().numpy()
         return values
 
     @torch.no_grad()
-    def ranks(self) -> list[float]:
-        """Ranks of all matrices, then the entropies of attention on the training set."""
-        tolerance = self.spec.rank_tolerance
-        found: list[float] = []
-        for matrix in self._matrices:
-            found += weight_ranks(matrix.unsqueeze(0).cpu().numpy(), tolerance)[:, 0].tolist()
-        attention = self._network.attention
-        if attention is not None:
-            tiles = self._whole["train"]
-            sums = torch.stack([attention(inputs) * len(inputs) for inputs, _ in tiles]).sum(0)
-            found += (sums / len(self._data["train"][0])).tolist()
-        return found
+    def ranks(self) -> list[list[float]]:
+        """Of each run the ranks of all matrices, then attention's entropies (training set)."""
+        tolerance = self._specs[0].rank_tolerance
+        rows = []
+        for run, (network, matrices) in enumerate(
+            zip(self._networks, self._matrices, strict=True)
+        ):
+            found: list[float] = []
+            for matrix in matrices:
+                ranks = weight_ranks(matrix.detach().unsqueeze(0).cpu().numpy(), tolerance)
+                found += ranks[:, 0].tolist()
+            if network.attention is not None:
+                tiles = [inputs[run] for inputs, _ in self._whole["train"]]
+                each = torch.stack([network.attention(x) * len(x) for x in tiles])
+                found += (each.sum(0) / self._n["train"]).tolist()
+            rows.append(found)
+        return rows
 
     def step(self, *, tested: bool, ranked: bool, update: bool) -> NDArray[np.float32]:
-        """Measure the state, then make an update; the logged row."""
-        row = np.full(len(self.columns.names), np.nan, np.float32)
+        """Measure the state, then make an update; the logged rows, (R, n_columns)."""
+        rows = np.full((len(self._specs), len(self.columns.names)), np.nan, np.float32)
         loss, metric, collapse = self.train_pass()
-        row[self.columns.grad_norms] = self.norms(self.gradient)
-        row[self.columns.weight_norms] = self.norms(self.flat)
+        rows[:, self.columns.grad_norms] = self.norms(self.gradient)
+        rows[:, self.columns.weight_norms] = self.norms(self.flat)
         if tested:
-            if self._batches is not None:
+            if self._batches:
                 # Onsets are of the whole training set.
                 _, metric, collapse = self.evaluate("train")
-            row[self.columns.tested] = [*self.evaluate("test")[:2], collapse]
-        row[:2] = loss, metric
+            rows[:, self.columns.tested] = np.stack([*self.evaluate("test")[:2], collapse], 1)
+        rows[:, :2] = np.stack([loss, metric], 1)
         if ranked:
-            row[self.columns.ranks] = self.ranks()
+            rows[:, self.columns.ranks] = self.ranks()
         if update:
             self.updates += 1
             self._optimizer.update(self.updates)
-        return row
+        return rows
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with these runs alone."""
+        state = select_runs(self._optimizer.state(), places)
+        self._specs = [self._specs[place] for place in places]
+        self._networks = [self._networks[place] for place in places]
+        self._batches = [self._batches[place] for place in places if self._batches]
+        index = torch.tensor(places, device=self._device)
+        self._data = {part: (x[index], y[index]) for part, (x, y) in self._data.items()}
+        self._lay_out_parameters()
+        self._cut_data()
+        self._optimizer.restore(state)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Everything the next steps depend on besides the data."""
+        """Everything the next steps depend on besides the data, a row per run."""
         found = {"parameters": self.flat.cpu().numpy().copy()} | self._optimizer.state()
-        buffers = list(self._module.buffers()) if self._has_state else []
+        buffers = list(self._network.module.buffers()) if self._has_state else []
         if buffers:
-            found["buffers"] = torch.cat([b.double().reshape(-1) for b in buffers]).cpu().numpy()
+            vector = torch.cat([b.double().reshape(-1) for b in buffers])
+            found["buffers"] = vector.unsqueeze(0).cpu().numpy()
         return found
 
     @torch.no_grad()
@@ -196,19 +319,30 @@ class Training:
         self.flat.copy_(torch.from_numpy(state["parameters"]))
         self._optimizer.restore(state)
         if "buffers" in state:
-            buffers = list(self._module.buffers())
-            pieces = torch.split(torch.from_numpy(state["buffers"]), [b.numel() for b in buffers])
+            buffers = list(self._network.module.buffers())
+            vector = torch.from_numpy(state["buffers"][0])
+            pieces = torch.split(vector, [b.numel() for b in buffers])
             for buffer, piece in zip(buffers, pieces, strict=True):
                 buffer.copy_(piece.view(buffer.shape))
         self.updates = updates
 
 
-def _total_squares(targets: Tensor) -> float | None:
-    """Sum of squares of numbers about their mean, NaN where they are equal; None of classes."""
+def _total_squares(targets: Tensor) -> NDArray[np.float64] | None:
+    """Sum of squares of each run's numbers about their mean, NaN where equal; None of classes."""
     if not targets.is_floating_point():
         return None
-    squares = float((targets.double() - targets.double().mean()).square().sum())
-    return squares if squares > 0 else float("nan")
+    wide = targets.double().flatten(1)
+    squares = (wide - wide.mean(1, keepdim=True)).square().sum(1).cpu().numpy()
+    return np.where(squares > 0, squares, np.nan)
+
+
+def _alike(specs: Sequence[RunSpec]) -> bool:
+    """Whether runs can be one program: they differ in seeds, weight decay and learning rate."""
+    first = specs[0]
+    own = ("seed", "data_seed", "init_seed", "weight_decay", "learning_rate")
+    return all(
+        replace(spec, **{name: getattr(first, name) for name in own}) == first for spec in specs
+    )
 
 
 class GenericEngine:
@@ -220,6 +354,10 @@ class GenericEngine:
         R runs and their data.
     device
         ``cpu``, ``cuda`` or ``cuda-tf32``.
+    tile_rows
+        Most rows of one run that are processed at once; by default what suits the device.
+    stacked
+        Whether runs are one program where they can be; by default on an accelerator.
     """
 
     def __init__(
@@ -228,38 +366,54 @@ class GenericEngine:
         datasets: Sequence[Dataset],
         *,
         device: str = "cpu",
-        tile_rows: int = TILE_ROWS,
+        tile_rows: int | None = None,
+        stacked: bool | None = None,
     ) -> None:
         torch.set_num_threads(1)
         # As for the other engine of CPUs: probabilities of a memorised network go subnormal.
         torch.set_flush_denormal(True)
         place = device.removesuffix("-tf32")
-        self.runs = [
-            Training(spec, data, place, tile_rows)
-            for spec, data in zip(specs, datasets, strict=True)
-        ]
-        self.n_parameters = len(self.runs[0].flat)
-        self._log: list[list[NDArray[np.float32]]] = []
+        self._tf32 = place != device
+        if tile_rows is None:
+            tile_rows = TILE_ROWS
+            if place != "cpu":
+                tile_rows = max(tile_rows, STACKED_ROWS // len(specs))
+        self.trainings: list[Training] = []
+        if (place != "cpu" if stacked is None else stacked) and _alike(specs):
+            with suppress(StackError):
+                self.trainings = [Training(specs, datasets, place, tile_rows)]
+        if not self.trainings:
+            self.trainings = [
+                Training([spec], [data], place, tile_rows)
+                for spec, data in zip(specs, datasets, strict=True)
+            ]
+        self.n_parameters = self.trainings[0].flat.shape[1]
+        self._log: list[NDArray[np.float32]] = []
 
     def step(self, row: int, *, tested: bool, ranked: bool, update: bool) -> None:
         del self._log[row:]
-        self._log.append(
-            [run.step(tested=tested, ranked=ranked, update=update) for run in self.runs]
-        )
+        with matrix_precision(self._tf32):
+            rows = [t.step(tested=tested, ranked=ranked, update=update) for t in self.trainings]
+        self._log.append(np.concatenate(rows))
 
     def rows(self, n: int) -> NDArray[np.float32]:
         return np.array(self._log[:n]).swapaxes(0, 1).copy()
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        states = [run.state() for run in self.runs]
-        stacked = {name: np.stack([state[name] for state in states]) for name in states[0]}
-        return stacked | {"updates": np.array(self.runs[0].updates)}
+        states = [training.state() for training in self.trainings]
+        joined = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
+        return joined | {"updates": np.array(self.trainings[0].updates)}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        for place, run in enumerate(self.runs):
-            own = {name: values[place] for name, values in state.items() if name != "updates"}
-            run.restore(own, int(state["updates"]))
+        first = 0
+        for training in self.trainings:
+            runs = range(first, first + len(training.flat))
+            training.restore(select_runs(state, runs), int(state["updates"]))
+            first = runs.stop
 
     def keep(self, places: Sequence[int]) -> GenericEngine:
-        self.runs = [self.runs[place] for place in places]
+        if len(self.trainings) == 1:
+            self.trainings[0].keep(places)
+        else:
+            self.trainings = [self.trainings[place] for place in places]
         return self

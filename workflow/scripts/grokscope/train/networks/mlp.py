@@ -43,9 +43,9 @@ class Perceptron(nn.Module):
             x = first(inputs)
         else:
             # The product with one-hot rows is a sum of columns of the weight.
-            places = torch.arange(inputs.shape[1], device=inputs.device) * self.n_symbols
-            columns = nn.functional.embedding_bag(inputs + places, first.weight.T, mode="sum")
-            x = columns + first.bias
+            table, x = first.weight.T.contiguous(), first.bias
+            for place, column in enumerate(inputs.unbind(1)):
+                x = x + nn.functional.embedding(column + place * self.n_symbols, table)
         for layer in others:
             x = layer(x.relu())
         return x
