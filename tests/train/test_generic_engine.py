@@ -13,7 +13,8 @@ from grokscope.core.errors import UserError
 from grokscope.train.batches import Batches
 from grokscope.train.checkpoint import Checkpoint
 from grokscope.train.dataset import make_dataset
-from grokscope.train.engines.generic import GenericEngine, Training
+from grokscope.train.engines.generic import TILE_ROWS, GenericEngine
+from grokscope.train.engines.training import Training
 from grokscope.train.loop import iter_train, train
 from grokscope.train.losses import score
 from grokscope.train.networks.factory import make_network
@@ -191,7 +192,7 @@ def test_with_batches_metrics_of_evaluations_are_of_the_whole_training_set():
     n_train = result.info.n_train
     metrics = result.columns["train_metric"]
     assert np.allclose(metrics[::5] * n_train % 1, 0, atol=1e-4)
-    training = Training([spec], [make_dataset(spec)])
+    training = Training([spec], [make_dataset(spec)], "cpu", TILE_ROWS)
     assert np.isclose(training.evaluate("train")[1][0], metrics[0])
 
 
