@@ -12,7 +12,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # The smallest configuration in which every rule runs.
 TINY = ROOT / "tests/tiny.yaml"
-CONFIGS = [*sorted((ROOT / "config").glob("*.yaml")), ROOT / "docs/evidence/config.yaml"]
+CONFIGS = [
+    *sorted((ROOT / "config").glob("*.yaml")),
+    *sorted((ROOT / "docs/evidence").rglob("config.yaml")),
+]
 
 # What a workflow run needs of a checkout.
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs")
