@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -54,6 +53,8 @@ TOLERANCES = {"float32": 2e-3, "float64": 1e-6}
 FRACTIONS = {"modular_addition": 0.6, "s5_composition": 0.7, "cubic_regression": 0.7}
 DEPTHS = (2, 3, 4, 6, 8)
 NETWORK_BLOCKS = (1, 10, 50)
+# Whether runs are stacked.
+ENGINES = {"one program": True, "one after the other": False}
 # The published gai study: seeds per shape, steps between ranks.
 PUBLISHED_SEEDS, RANK_EVERY = 100, 50
 
@@ -271,32 +272,41 @@ def onsets(options: Options) -> Report:
     return Report(f"{PREFIX[options.device]}_onsets", title, method, [table], wanted)
 
 
+def stepping(engine: Engine, device: str) -> Callable[[], float]:
+    """Seconds per step of an engine, over steps with one evaluation of the test set in ten."""
+
+    def work() -> None:
+        for row in range(10):
+            engine.step(row, tested=row == 0, ranked=False, update=True)
+
+    work()
+    return lambda: timed(work, device) / 10
+
+
 def networks(options: Options) -> Report:
     """Runs of a transformer as one program (torch.func) against one after the other."""
     rows, raw = [], []
     for p, width in ((53, 64), (113, 128)):
         name = f"p {p}, width {width}"
+        spec = run_spec(
+            p=p,
+            width=width,
+            model="transformer",
+            depth=1,
+            train_fraction=0.5,
+            betas=[0.9, 0.98],
+            test_every=10,
+            rank_every=None,
+        )
         for runs in NETWORK_BLOCKS[:2] if options.quick else NETWORK_BLOCKS:
-            specs = [
-                run_spec(
-                    p=p,
-                    width=width,
-                    model="transformer",
-                    depth=1,
-                    train_fraction=0.5,
-                    seed=seed,
-                    betas=[0.9, 0.98],
-                    test_every=10,
-                    rank_every=None,
-                )
-                for seed in range(runs)
-            ]
+            specs = Case(name, spec).specs(runs)
             data = [dataset(spec) for spec in specs]
             contestants = {
-                label: EngineSteps(
-                    GenericEngine(specs, data, device=options.device, stacked=stacked)
+                label: stepping(
+                    GenericEngine(specs, data, device=options.device, stacked=stacked),
+                    options.device,
                 )
-                for label, stacked in (("one program", True), ("one after the other", False))
+                for label, stacked in ENGINES.items()
             }
             seconds = interleave(contestants, options.repeats)
             found = {label: rate(values, runs) for label, values in seconds.items()}
@@ -304,25 +314,11 @@ def networks(options: Options) -> Report:
             raw.append({"case": name, "runs": runs, "ratios": ratios, **found})
             rows.append([name, str(runs), *map(spread, found.values()), f"**{spread(ratios)}**"])
             print("  ".join(rows[-1]), flush=True)
-    columns = ["transformer, one block", "runs", *contestants, "ratio"]
+    columns = ["transformer, one block", "runs", *ENGINES, "ratio"]
     caption = "Model-steps per second, the test set every 10 steps, no ranks:"
     table = Table(columns, rows, raw, caption)
     title = f"{where(options).capitalize()}: networks by automatic differentiation"
     return Report(f"{PREFIX[options.device]}_networks", title, [], [table])
-
-
-class EngineSteps:
-    """Seconds per step of an engine, over steps with one evaluation of the test set in ten."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self()
-
-    def __call__(self) -> float:
-        start = time.perf_counter()
-        for row in range(10):
-            self.engine.step(row, tested=row == 0, ranked=False, update=True)
-        return (time.perf_counter() - start) / 10
 
 
 PARTS = {

@@ -60,43 +60,44 @@ class Optimizer:
         hidden: Sequence[Sequence[Pair]],
         rest: Sequence[Sequence[Pair]],
     ) -> None:
-        self._specs, self._gradient = specs, gradient
+        self._spec = spec = specs[0]
+        self._gradient = gradient
         self._average: Tensor | None = None
-        spec = specs[0]
         # Vectors of all that is updated number by number; of Muon, only what is no hidden matrix.
         whole = [[(flat[run], gradient[run])] for run in range(len(specs))]
         vectors = [_parameters(pairs) for pairs in (rest if spec.optimizer == "muon" else whole)]
-        self._parts: list[_Part] = []
+        # Each of torch's optimisers with what it updates of each run.
+        self._parts: list[tuple[torch.optim.Optimizer, list[list[Tensor]]]] = []
         rates = [spec.learning_rate for spec in specs]
         if spec.optimizer == "sgd":
             groups = _groups(vectors, rates, specs)
             assert spec.momentum is not None
             sgd = torch.optim.SGD(groups, momentum=spec.momentum, nesterov=bool(spec.nesterov))
-            self._parts.append(_Part(sgd, vectors))
+            self._parts.append((sgd, vectors))
             return
         assert spec.betas is not None
         kind = torch.optim.Adam if spec.optimizer == "adam" else torch.optim.AdamW
         adam = kind(_groups(vectors, rates, specs), betas=spec.betas, eps=ADAM_EPS, fused=True)
-        self._parts.append(_Part(adam, vectors))
+        self._parts.append((adam, vectors))
         if spec.optimizer == "muon":
             assert spec.muon_learning_rate is not None and spec.momentum is not None
             matrices = [_parameters(pairs) for pairs in hidden]
             groups = _groups(matrices, [spec.muon_learning_rate] * len(specs), specs)
             muon = torch.optim.Muon(groups, momentum=spec.momentum, nesterov=bool(spec.nesterov))
-            self._parts.append(_Part(muon, matrices))
+            self._parts.append((muon, matrices))
 
     def update(self, number: int) -> None:
         """Make an update, the first of which has the number 1. The gradient may be changed."""
         self._filter()
-        factor = rate_factor(self._specs[0], number)
-        for part in self._parts:
-            for group, rate in zip(part.optimizer.param_groups, part.rates, strict=True):
-                group["lr"] = rate * factor
-            part.optimizer.step()
+        factor = rate_factor(self._spec, number)
+        for optimizer, _ in self._parts:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+            optimizer.step()
 
     def _filter(self) -> None:
         """Grokfast: add the gradient's exponential moving average (Lee et al. 2024)."""
-        decay, strength = self._specs[0].filter_decay, self._specs[0].filter_strength
+        decay, strength = self._spec.filter_decay, self._spec.filter_strength
         if decay is None or strength is None:
             return
         if self._average is None:
@@ -108,10 +109,10 @@ class Optimizer:
     def state(self) -> dict[str, NDArray[np.generic]]:
         """What the next updates depend on, by name: a vector of all parameters per run."""
         found = {} if self._average is None else {"average": self._average.cpu().numpy().copy()}
-        for place, part in enumerate(self._parts):
-            kept = part.optimizer.state
-            for name in kept[part.parameters[0][0]] if kept else ():
-                values = [[kept[p][name] for p in parameters] for parameters in part.parameters]
+        for place, (optimizer, parameters) in enumerate(self._parts):
+            kept = optimizer.state
+            for name in kept[parameters[0][0]] if kept else ():
+                values = [[kept[p][name] for p in own] for own in parameters]
                 if isinstance(values[0][0], Tensor):
                     vectors = [torch.cat([v.detach().reshape(-1) for v in run]) for run in values]
                     found[f"{name}_{place}"] = torch.stack(vectors).cpu().numpy()
@@ -121,28 +122,20 @@ class Optimizer:
         """Continue from a :meth:`state`."""
         if "average" in state:
             self._average = torch.from_numpy(state["average"]).to(self._gradient, copy=True)
-        for place, part in enumerate(self._parts):
-            part.optimizer.state.clear()
+        for place, (optimizer, parameters) in enumerate(self._parts):
+            optimizer.state.clear()
             for name, vectors in state.items():
                 if not name.endswith(f"_{place}"):
                     continue
                 name = name.removesuffix(f"_{place}")
-                for parameters, vector in zip(part.parameters, vectors, strict=True):
+                for own, vector in zip(parameters, vectors, strict=True):
                     # The number of updates made is one number per parameter.
-                    sizes = [1 if name == "step" else p.numel() for p in parameters]
+                    sizes = [1 if name == "step" else p.numel() for p in own]
                     pieces = torch.split(torch.from_numpy(vector), sizes)
-                    for parameter, piece in zip(parameters, pieces, strict=True):
+                    for parameter, piece in zip(own, pieces, strict=True):
                         value = piece.to(parameter.device, copy=True)
                         shape = () if name == "step" else parameter.shape
-                        part.optimizer.state[parameter][name] = value.view(shape)
-
-
-class _Part:
-    """One of torch's optimisers, and what it updates of each run."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer, parameters: list[list[Tensor]]) -> None:
-        self.optimizer, self.parameters = optimizer, parameters
-        self.rates = [group["lr"] for group in optimizer.param_groups]
+                        optimizer.state[parameter][name] = value.view(shape)
 
 
 def _parameters(pairs: Sequence[Pair]) -> list[Tensor]:
@@ -160,6 +153,6 @@ def _groups(
     for own, rate, spec in zip(parameters, rates, specs, strict=True):
         found.setdefault((rate, float(spec.weight_decay)), []).extend(own)
     return [
-        {"params": params, "lr": rate, "weight_decay": decay}
+        {"params": params, "lr": rate, "initial_lr": rate, "weight_decay": decay}
         for (rate, decay), params in found.items()
     ]

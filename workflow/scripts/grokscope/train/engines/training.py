@@ -115,9 +115,6 @@ class Training:
             start = stop
         if stop != shape[2]:
             raise ValueError("each parameter must be in one layer")
-        self._matrices = [
-            [found[name][0] for name in self._network.matrices.values()] for found in views
-        ]
         names = self._network.hidden
         hidden = [[found[name] for name in names] for found in views]
         rest = [[pair for name, pair in found.items() if name not in names] for found in views]
@@ -239,23 +236,22 @@ class Training:
         return values
 
     @torch.no_grad()
-    def ranks(self) -> list[list[float]]:
-        """Of each run the ranks of all matrices, then attention's entropies (training set)."""
+    def ranks(self) -> NDArray[np.float64]:
+        """Ranks of all matrices, then attention's entropies on the training set, (R, n)."""
         tolerance = self._specs[0].rank_tolerance
-        rows = []
-        for run, (network, matrices) in enumerate(
-            zip(self._networks, self._matrices, strict=True)
-        ):
-            found: list[float] = []
-            for matrix in matrices:
-                ranks = weight_ranks(matrix.detach().unsqueeze(0).cpu().numpy(), tolerance)
-                found += ranks[:, 0].tolist()
-            if network.attention is not None:
-                tiles = [inputs[run] for inputs, _ in self._whole["train"]]
-                each = torch.stack([network.attention(x) * len(x) for x in tiles])
-                found += (each.sum(0) / self._n["train"]).tolist()
-            rows.append(found)
-        return rows
+        matrices = [self._stacked[name][0] for name in self._network.matrices.values()]
+        found = [weight_ranks(m.detach().cpu().numpy(), tolerance).T for m in matrices]
+        if self._network.attention is not None:
+            found.append(np.stack([self._entropies(run) for run in range(len(self._specs))]))
+        return np.concatenate(found, axis=1)
+
+    def _entropies(self, run: int) -> NDArray[np.float64]:
+        """Mean entropy of each block's attention on a run's training set."""
+        attention = self._networks[run].attention
+        assert attention is not None
+        tiles = [inputs[run] for inputs, _ in self._whole["train"]]
+        sums = torch.stack([attention(inputs) * len(inputs) for inputs in tiles]).sum(0)
+        return (sums / self._n["train"]).cpu().numpy()
 
     def step(self, *, tested: bool, ranked: bool, update: bool) -> NDArray[np.float32]:
         """Measure the state, then make an update; the logged rows, (R, n_columns)."""
