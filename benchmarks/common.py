@@ -9,14 +9,34 @@ import os
 import platform
 import re
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from grokscope.train.processors import processor_kind
+
 HERE = Path(__file__).resolve().parent
 RAW = HERE / "raw"
 RESULTS = HERE / "RESULTS.md"
+# Settings that hold compiler and libraries to the instructions of another kind of processor.
+HELD_TO = {
+    "avx2": {
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": "+avx2,+fma",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+    },
+    # Registers half as wide, in pairs; it has fused multiplications, as every processor since.
+    "avx": {
+        "NUMBA_CPU_NAME": "bdver2",
+        "NUMBA_CPU_FEATURES": "+avx,+fma",
+        "OPENBLAS_CORETYPE": "Nehalem",
+    },
+}
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "pyarrow", "snakemake")
 
 
@@ -95,15 +115,35 @@ def cpu_model() -> str:
     return found.group(1).strip() if found else platform.processor() or platform.machine()
 
 
+def held_to() -> str | None:
+    """The kind that the environment holds compiler and libraries to, if any."""
+    environment = os.environ.items()
+    kinds = (kind for kind, held in HELD_TO.items() if held.items() <= environment)
+    return next(kinds, None)
+
+
+def hold_to(kind: str | None) -> None:
+    """Start this program again, held to a kind: libraries read their settings when loaded."""
+    if kind is not None and held_to() != kind:
+        command = [sys.executable, *sys.orig_argv[1:]]
+        raise SystemExit(subprocess.run(command, env=os.environ | HELD_TO[kind]).returncode)
+
+
+def kind_of_cpu() -> tuple[str, str]:
+    """Vendor and vector instructions of the processor, or those that the program is held to."""
+    kind = processor_kind("cpu").partition(" (")[0].split()
+    vendor = re.sub("Genuine|Authentic", "", kind[1])
+    return vendor, held_to() or (kind[2] if len(kind) > 2 else "other")
+
+
 def machine(device: str) -> dict[str, str]:
     """What the numbers depend on; no names of hosts, no paths."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     facts = {"CPU": cpu_model(), "cores": str(cores), "Python": platform.python_version()}
-    flags = Path("/proc/cpuinfo")
-    if flags.is_file():
-        text = flags.read_text()
-        known = [name for name in ("avx512f", "avx2") if f" {name} " in text]
-        facts["instructions"] = known[0] if known else "other"
+    facts["instructions"] = kind_of_cpu()[1]
+    if held_to():
+        own = processor_kind("cpu").partition(" (")[0].split()[-1]
+        facts["instructions"] += f" (held to them, of a processor with {own})"
     for package in PACKAGES:
         try:
             facts[package] = importlib.metadata.version(package)
@@ -200,6 +240,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, help="times that each number is measured")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument(
+        "--held-to", choices=[*HELD_TO], help="instructions of another kind of processor"
+    )
     parser.add_argument("--only", nargs="+", default=[], help="words in the names of cases")
     parser.add_argument(
         "--loop-runs",
@@ -210,7 +253,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(given: argparse.Namespace, repeats: int) -> Options:
-    """Options from the command line; `repeats` where none are given, 3 at most if quick."""
+    """Options from the command line; `repeats` where none are given, 3 at most if quick.
+
+    Held to a kind of processor, the program starts again here.
+    """
+    hold_to(given.held_to)
     default = min(repeats, 3) if given.quick else repeats
     count = given.repeats or default
     return Options(count, given.quick, given.device, tuple(given.only), given.loop_runs)

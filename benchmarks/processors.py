@@ -21,7 +21,7 @@ import yaml
 
 from benchmarks import ROOT
 from benchmarks.checkout import checkout
-from benchmarks.common import Options, Report, Table, main, number
+from benchmarks.common import HELD_TO, Options, Report, Table, main, number
 
 REPEATS = 1
 CORES = 2
@@ -29,11 +29,7 @@ STUDIES = {
     "lead_lag": ("transitions", "claims"),
     "phase_diagram": ("transitions", "phases", "claims"),
 }
-KINDS = {
-    "Intel with AVX2": {"NUMBA_CPU_NAME": "haswell", "OPENBLAS_CORETYPE": "Haswell"},
-    # Registers half as wide, in pairs; it has fused multiplications, as every processor since.
-    "AMD with AVX": {"NUMBA_CPU_NAME": "bdver2", "OPENBLAS_CORETYPE": "Nehalem"},
-}
+KINDS = {"Intel with AVX2": HELD_TO["avx2"], "AMD with AVX": HELD_TO["avx"]}
 # Steps that are compared, by study.
 NUMBERS = {
     "lead_lag": ("train_onset_step", "test_onset_step", "lag"),

@@ -14,7 +14,16 @@ import numpy as np
 import torch
 
 from benchmarks.baselines import PlainLoop, VmapLoop
-from benchmarks.common import Options, Report, Table, Wanted, interleave, main, spread
+from benchmarks.common import (
+    Options,
+    Report,
+    Table,
+    Wanted,
+    interleave,
+    kind_of_cpu,
+    main,
+    spread,
+)
 from grokscope.runs.spec import RunSpec
 from grokscope.train.dataset import make_dataset
 from grokscope.train.loop import train
@@ -248,19 +257,19 @@ def row(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def verdicts(case: Case, found: dict[str, Any]) -> list[Wanted]:
+def verdicts(case: Case, found: dict[str, Any], where: str) -> list[Wanted]:
     """The targets of a case."""
     result = []
     if case.ratio is not None:
         ratio = statistics.median(found["ratio_plain"])
-        name = f"step time, {case.name}: times faster than the published loop"
+        name = f"step time, {where}, {case.name}: times faster than the published loop"
         limit = found["flops"] / statistics.median(found["peak"])
         most = statistics.median(found["plain"]) / limit
         measured = f"{ratio:.2f} (at the limit {most:.1f})"
         result.append(Wanted(name, f"{case.ratio:g}", measured, ratio >= case.ratio))
     if case.share is not None:
         share = statistics.median(found["share"])
-        name = f"step time, {case.name}: share of the limit"
+        name = f"step time, {where}, {case.name}: share of the limit"
         result.append(Wanted(name, f"{case.share:.0%}", f"{share:.0%}", share >= case.share))
     return result
 
@@ -276,12 +285,14 @@ def benchmark(options: Options) -> Report:
         raise SystemExit(
             f"--only {' '.join(options.only)}: no such case of step_time; cases: {names}"
         )
+    # A report a kind of processor: they differ in what a step costs.
+    where = " ".join(kind_of_cpu()) if options.device == "cpu" else "GPU"
     rows, raw, wanted = [], [], []
     for case in chosen:
         found = measure(case, options)
         raw.append(found)
         rows.append(row(found))
-        wanted += verdicts(case, found)
+        wanted += verdicts(case, found, where)
         print("  ".join(rows[-1]), flush=True)
     if options.device == "cuda":
         worst = min(statistics.median(found["ratio_vmap"]) for found in raw)
@@ -306,8 +317,8 @@ def benchmark(options: Options) -> Report:
         "Milliseconds per step of one run:",
     )
     return Report(
-        "step_time" if options.device == "cpu" else f"step_time_{options.device}",
-        f"Step time ({options.device})",
+        f"step_time_{where.lower().replace(' ', '_')}",
+        f"Step time ({where})",
         [
             "Ours: `grokscope.train.loop.train`, the difference of two lengths. (a): nn.Linear on "
             "one-hot floats (made once), autograd, `torch.optim.AdamW`, one run, every logged "

@@ -15,7 +15,8 @@ import pytest
 from grokscope.train.dataset import make_dataset
 from grokscope.train.engines import compiling
 from grokscope.train.engines.cpu import CpuEngine
-from grokscope.train.engines.vectors import LANES, ROWS, add_outer, flush_subnormals, multiply
+from grokscope.train.engines.products import ROWS, add_outer, multiply
+from grokscope.train.engines.vectors import LANES, flush_subnormals
 from project import ROOT
 from synthetic import make_spec
 
@@ -45,11 +46,11 @@ def test_an_edit_of_any_kernel_file_compiles_all_again(tmp_path, monkeypatch):
     shutil.copytree(Path(compiling.__file__).parent, folder)
     monkeypatch.setattr(compiling, "__file__", str(folder / "compiling.py"))
     hashes = set()
-    for name in ("vectors.py", "work.py", "kernels.py", "updates.py"):
+    for name in ("vectors.py", "products.py", "work.py", "kernels.py", "updates.py"):
         with open(folder / name, "a", encoding="utf-8") as file:
             file.write("# Another.\n")
         hashes.add(compiling._sources.__wrapped__())
-    assert len(hashes | {compiling._sources()}) == 5
+    assert len(hashes | {compiling._sources()}) == 6
 
 
 def test_without_any_folder_kernels_are_compiled_and_not_kept(monkeypatch):
@@ -77,8 +78,8 @@ def product(a, b, out, m, n, k):
 
 
 @numba.njit
-def outer(a, b, out, m, n, k):
-    add_outer(a, b, out, m, n, k)
+def outer(a, at, b, out, m, n, k):
+    add_outer(a, at, b, out, m, n, k)
 
 
 def padded(matrix):
@@ -90,7 +91,9 @@ def padded(matrix):
     return wide
 
 
-@pytest.mark.parametrize("size", [(1, 1, 1), (7, 9, 3), (13, 16, 40), (48, 97, 65), (96, 120, 12)])
+@pytest.mark.parametrize(
+    "size", [(1, 1, 1), (7, 9, 3), (13, 16, 40), (48, 97, 65), (96, 120, 12), (97, 72, 5)]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_number_of_a_product_does_not_depend_on_its_block(size, dtype):
     """So neither the processor, whose registers decide the blocks, nor padding decides bytes."""
@@ -102,8 +105,12 @@ def test_a_number_of_a_product_does_not_depend_on_its_block(size, dtype):
     product(padded(a), padded(b), out, m, n, k)
     exact = a.astype(np.longdouble) @ b.astype(np.longdouble)
     np.testing.assert_allclose(out[:m, :n], exact, rtol=0, atol=k * 4 * np.finfo(dtype).eps)
-    outer(padded(np.ascontiguousarray(a.T)), padded(b), other, m, n, k)
+    turned = padded(np.ascontiguousarray(a.T))
+    outer(turned, 0, padded(b), other, m, n, k)
     assert (other[:m, :n] == out[:m, :n]).all()
+    last = padded(np.zeros((1, n), dtype))
+    outer(turned, m - 1, padded(b), last, 1, n, k)
+    assert (last[0, :n] == out[m - 1, :n]).all()
     # Every number in the first block: alone it is the same.
     for i in range(0, m, 5):
         for j in range(0, n, 7):

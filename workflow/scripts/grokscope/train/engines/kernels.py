@@ -3,7 +3,7 @@
 Rows go through the network in tiles so small that everything about them stays in cache, and
 through copies of the matrices (:class:`grokscope.train.engines.work.Work`).
 
-The order of every sum is written here and in :mod:`grokscope.train.engines.vectors`; there are no
+The order of every sum is written here and in the modules of vectors and products; there are no
 fast-math flags. NaN must get through every pass, or a diverged run would look healthy: hence the
 direction of the comparisons.
 """
@@ -18,18 +18,23 @@ from numba import types
 from numba.extending import overload
 
 from grokscope.train.engines.compiling import compiled, within
+from grokscope.train.engines.products import add_outer, multiply
 from grokscope.train.engines.vectors import (
     LANES,
-    add_outer,
+    PAIR,
+    filled,
     fma,
     gated,
+    high,
     larger,
     largest,
     library_exp,
     load,
-    multiply,
+    load_pair,
+    low,
     scaled,
     spread,
+    spread_pair,
     store,
     total,
 )
@@ -58,16 +63,16 @@ def _exp(x: Any) -> Any:
 @overload(_exp)
 def _choose_exp(x: Any) -> Any:
     def single(x: Any) -> Any:
-        x = larger(spread(_LOWEST), x)
-        bits = fma(x, spread(_LOG2_E), spread(_ROUND))
-        n = bits - spread(_ROUND)
-        r = fma(n, spread(_LN2_LOW), fma(n, spread(_LN2_HIGH), x))
-        p = fma(spread(_P0), r, spread(_P1))
-        p = fma(p, r, spread(_P2))
-        p = fma(p, r, spread(_P3))
-        p = fma(p, r, spread(_P4))
-        p = fma(p, r, spread(_P5))
-        return scaled(fma(p, r * r, r + spread(_ONE)), bits)
+        x = larger(filled(x, _LOWEST), x)
+        bits = fma(x, filled(x, _LOG2_E), filled(x, _ROUND))
+        n = bits - filled(x, _ROUND)
+        r = fma(n, filled(x, _LN2_LOW), fma(n, filled(x, _LN2_HIGH), x))
+        p = fma(filled(x, _P0), r, filled(x, _P1))
+        p = fma(p, r, filled(x, _P2))
+        p = fma(p, r, filled(x, _P3))
+        p = fma(p, r, filled(x, _P4))
+        p = fma(p, r, filled(x, _P5))
+        return scaled(fma(p, r * r, r + filled(x, _ONE)), bits)
 
     def double(x: Any) -> Any:
         return library_exp(x)
@@ -117,15 +122,20 @@ def _softmax(
         correct += own > top
         highest = top if top > own else own
         loss += highest - own
-        target[i] = largest(_exp(spread(own - highest)))
+        target[i] = own - highest
         share[i] = highest
+    for i in range(0, n, LANES):
+        store(target, i, _exp(load(target, i)))
     for i in range(n):
-        at, top = i * stride, spread(share[i])
-        all_ = _exp(load(output, at) - top)
-        store(output, at, all_)
-        for j in range(LANES, columns, LANES):
-            e = _exp(load(output, at + j) - top)
-            store(output, at + j, e)
+        at, top = i * stride, share[i]
+        all_ = spread(output.dtype.type(0))
+        for j in range(0, columns - LANES, PAIR):
+            pair = _exp(load_pair(output, at + j) - spread_pair(top))
+            store(output, at + j, pair)
+            all_ = all_ + low(pair) + high(pair)
+        if columns % PAIR:
+            e = _exp(load(output, at + columns - LANES) - spread(top))
+            store(output, at + columns - LANES, e)
             all_ = all_ + e
         share[i] = total(all_) + target[i]
     product = 1.0
@@ -184,7 +194,7 @@ def _backward(work: Any, width: int, n: int) -> Any:
         for i in range(n):
             for at in range(i * stride, i * stride + columns, LANES):
                 store(delta, at, gated(load(x, at), load(delta, at)))
-        add_outer(hidden[layer - 1], delta, work.gradients[layer - 1], width + 1, width, n)
+        add_outer(hidden[layer - 1], 0, delta, work.gradients[layer - 1], width + 1, width, n)
         multiply(delta, work.turned[layer - 1], below, n, width, width)
     return deltas[0]
 
@@ -257,7 +267,9 @@ def symbols_pass(
         _softmax(work, n_out, classes, start, n, scale, wanted, sums)
         if not wanted:
             continue
-        add_outer(work.hidden[top], work.output, work.last_gradient, width + 1, n_out, n)
+        # Transposed: a width fills its vectors, a number of classes rarely does.
+        add_outer(work.output, 0, work.hidden[top], work.last_gradient, n_out, width, n)
+        add_outer(work.hidden[top], width, work.output, work.bias_gradient, 1, n_out, n)
         multiply(work.output, work.last_turned, work.deltas[top % 2], n, width, n_out)
         delta = _backward(work, width, n)
         for i in range(n):
@@ -277,7 +289,7 @@ def symbols_pass(
         for half in range(2):
             rows, back = grown[half * n_symbols :], work.first_gradient[half]
             back[:] = _ZERO
-            add_outer(work.embedding[half], rows, back, embedded, width, n_symbols)
+            add_outer(work.embedding[half], 0, rows, back, embedded, width, n_symbols)
             at = copy_out(back, embedded, width, gradient, at)
     else:
         at = copy_out(grown, 2 * n_symbols, width, gradient, at)
@@ -354,6 +366,7 @@ def numbers_pass(
     sums[0] += squares
     sums[1] += squares
     if wanted:
-        for j in range(width + 1):
-            work.last_gradient[j, 0] = column[j]
+        for j in range(width):
+            work.last_gradient[0, j] = column[j]
+        work.bias_gradient[0, 0] = column[width]
         give_upper(work, width, 1, gradient, copy_out(grown, 2, width, gradient, 0))

@@ -1,9 +1,10 @@
-"""What the passes need and numba does not offer: vectors of numbers, products, no subnormals.
+"""What the passes need and numba does not offer: vectors of numbers, no subnormals.
 
 A vector has :data:`LANES` numbers whatever the processor has, no sum may be reordered, and every
-sum of products is fused the same way: the order of every sum is written here and in
-:mod:`grokscope.train.engines.kernels`, and neither the compiler nor the width of the processor's
-registers chooses it.
+sum of products is fused the same way: the order of every sum is written here, in
+:mod:`grokscope.train.engines.products` and in :mod:`grokscope.train.engines.kernels`, and neither
+the compiler nor the width of the processor's registers chooses it. Two vectors in one are for
+work on each number alone.
 """
 
 from __future__ import annotations
@@ -13,18 +14,16 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 from numba.extending import models, overload, register_model
 
-from grokscope.train.engines.compiling import compiled, within
+from grokscope.train.engines.compiling import compiled
 
 LANES = 8
-# Rows of a block of a product, and numbers in one of its two columns of vectors: as many as the
-# registers hold (16 of 8 floats with AVX2, 32 of 16 with AVX-512), which changes no number.
-ROWS, BLOCK_LANES = (8, 16) if binding.get_host_cpu_features().get("avx512f") else (6, LANES)
+PAIR = 2 * LANES
 _INT32 = ir.IntType(32)
 cgutils: Any = _cgutils
 
@@ -35,22 +34,22 @@ def intrinsic(define: Any) -> Any:
 
 
 class Vector(types.Type):
-    """A numba type: :data:`LANES` numbers of type `number` that are worked on at once."""
+    """A numba type: some numbers of type `number` that are worked on at once."""
 
-    def __init__(self, number: Any) -> None:
-        self.number = number
-        super().__init__(name=f"Vector({number})")
+    def __init__(self, number: Any, lanes: int = LANES) -> None:
+        self.number, self.lanes = number, lanes
+        super().__init__(name=f"Vector({number}, {lanes})")
 
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Vector) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
-            manager, of, ir.VectorType(manager.lookup(of.number).get_value_type(), LANES)
+            manager, of, ir.VectorType(manager.lookup(of.number).get_value_type(), of.lanes)
         )
 
 
-def _call(builder: Any, name: str, *args: Any) -> Any:
+def llvm_call(builder: Any, name: str, *args: Any) -> Any:
     """Call an LLVM intrinsic that is defined for any type of vector."""
     vector = args[0].type
     bits = 32 if vector.element == ir.FloatType() else 64
@@ -61,19 +60,25 @@ def _call(builder: Any, name: str, *args: Any) -> Any:
     return builder.call(function, args)
 
 
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
+def pointer_at(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
     """Pointer to a number of a contiguous array, by its place in the order of memory."""
     return builder.gep(context.make_array(kind)(context, builder, array).data, [at])
 
 
-def _as_vector(builder: Any, pointer: Any, lanes: int) -> tuple[Any, int]:
+def vector_pointer(builder: Any, pointer: Any, lanes: int) -> tuple[Any, int]:
     """The pointer as one to a vector, and the alignment that it surely has."""
     number = pointer.type.pointee
     size = 4 if number == ir.FloatType() else 8
     return builder.bitcast(pointer, ir.VectorType(number, lanes).as_pointer()), size
 
 
-def _spread(builder: Any, number: Any, lanes: int) -> Any:
+def _part(builder: Any, vector: Any, start: int, lanes: int) -> Any:
+    """Some neighbouring numbers of a vector."""
+    places = ir.Constant(ir.VectorType(_INT32, lanes), list(range(start, start + lanes)))
+    return builder.shuffle_vector(vector, vector, places)
+
+
+def broadcast(builder: Any, number: Any, lanes: int) -> Any:
     vector = ir.VectorType(number.type, lanes)
     nothing = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(nothing, number, ir.Constant(_INT32, 0))
@@ -81,16 +86,21 @@ def _spread(builder: Any, number: Any, lanes: int) -> Any:
     return builder.shuffle_vector(first, nothing, places)
 
 
-@intrinsic
-def load(typing: Any, array: Any, at: Any) -> Any:
-    """The vector that begins at a place of a contiguous array."""
+def _load(lanes: int) -> Any:
+    @intrinsic
+    def load(typing: Any, array: Any, at: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = pointer_at(context, builder, signature.args[0], *args)
+            pointer, size = vector_pointer(builder, pointer, lanes)
+            return builder.load(pointer, align=size)
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], *args)
-        pointer, size = _as_vector(builder, pointer, LANES)
-        return builder.load(pointer, align=size)
+        return Vector(array.dtype, lanes)(array, types.intp), generate
 
-    return Vector(array.dtype)(array, types.intp), generate
+    return load
+
+
+# The vector, or two in one, that begin at a place of a contiguous array.
+load, load_pair = _load(LANES), _load(PAIR)
 
 
 @intrinsic
@@ -98,22 +108,51 @@ def store(typing: Any, array: Any, at: Any, vector: Any) -> Any:
     """Write a vector to a place of a contiguous array."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
-        pointer, size = _as_vector(builder, pointer, LANES)
+        pointer = pointer_at(context, builder, signature.args[0], args[0], args[1])
+        pointer, size = vector_pointer(builder, pointer, args[2].type.count)
         builder.store(args[2], pointer, align=size)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), generate
 
 
+def _spread_over(lanes: int) -> Any:
+    @intrinsic
+    def spread(typing: Any, number: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return broadcast(builder, args[0], lanes)
+
+        return Vector(number, lanes)(number), generate
+
+    return spread
+
+
+# A vector, or two in one, of one number.
+spread, spread_pair = _spread_over(LANES), _spread_over(PAIR)
+
+
 @intrinsic
-def spread(typing: Any, number: Any) -> Any:
-    """A vector of one number."""
+def filled(typing: Any, like: Any, number: Any) -> Any:
+    """A vector of one number, as long as another vector."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _spread(builder, args[0], LANES)
+        return broadcast(builder, args[1], args[0].type.count)
 
-    return Vector(number)(number), generate
+    return Vector(number, like.lanes)(like, number), generate
+
+
+def _half(number: int) -> Any:
+    @intrinsic
+    def half(typing: Any, pair: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _part(builder, args[0], number * LANES, LANES)
+
+        return Vector(pair.number)(pair), generate
+
+    return half
+
+
+low, high = _half(0), _half(1)
 
 
 def _elementwise(generate: Callable[..., Any]) -> Any:
@@ -139,8 +178,8 @@ def _zero(vector: Any) -> Any:
 
 
 def _scaled(builder: Any, x: Any, whole: Any) -> Any:
-    integers = ir.VectorType(_INT32, LANES)
-    mantissa = ir.Constant(integers, [23] * LANES)
+    integers = ir.VectorType(_INT32, x.type.count)
+    mantissa = ir.Constant(integers, [23] * x.type.count)
     power = builder.shl(builder.bitcast(whole, integers), mantissa)
     return builder.bitcast(builder.add(builder.bitcast(x, integers), power), x.type)
 
@@ -150,8 +189,8 @@ def _choose(builder: Any, sign: str, a: Any, b: Any, yes: Any, no: Any) -> Any:
 
 
 # a * b + c in one rounding where the processor can.
-fma = _elementwise(lambda builder, a, b, c: _call(builder, "fmuladd", a, b, c))
-library_exp = _elementwise(lambda builder, a: _call(builder, "exp", a))
+fma = _elementwise(lambda builder, a, b, c: llvm_call(builder, "fmuladd", a, b, c))
+library_exp = _elementwise(lambda builder, a: llvm_call(builder, "exp", a))
 # The larger of two; b where one of them is NaN.
 larger = _elementwise(lambda builder, a, b: _choose(builder, ">", a, b, a, b))
 # x where the gate is positive or NaN, else 0: ReLU (of itself) and its gradient.
@@ -188,12 +227,7 @@ def _halves(operation: str) -> Any:
             (value,) = args
             while value.type.count > 1:
                 half = value.type.count // 2
-                parts = []
-                for start in (0, half):
-                    places = ir.Constant(
-                        ir.VectorType(_INT32, half), [start + place for place in range(half)]
-                    )
-                    parts.append(builder.shuffle_vector(value, value, places))
+                parts = [_part(builder, value, start, half) for start in (0, half)]
                 if operation == "larger":
                     value = _choose(builder, ">", *parts, *parts)
                 else:
@@ -218,143 +252,6 @@ def doubled(typing: Any, vector: Any) -> Any:
         return args[0] if args[0].type == kind else builder.fpext(args[0], kind)
 
     return Vector(types.float64)(vector), generate
-
-
-def _block(vectors: int, lanes: int, add: bool) -> Any:
-    """An intrinsic: a block of a product of matrices, its sums in registers.
-
-    ``out[i, j] = sum_k a[i, k] b[k, j]`` for :data:`ROWS` rows and ``vectors * lanes`` columns;
-    each a chain of fused multiplications and additions over k, whatever the shape of the block.
-
-    Arguments of the intrinsic, places and steps in the order of memory: `out`, its place, its
-    step from row to row; `a`, its place, its steps along i and along k; `b`, its place, its step
-    along k; the number of k. With `add` the sums are added to `out`.
-    """
-
-    @intrinsic
-    def block(
-        typing: Any,
-        out: Any,
-        out_at: Any,
-        out_step: Any,
-        a: Any,
-        a_at: Any,
-        a_row: Any,
-        a_step: Any,
-        b: Any,
-        b_at: Any,
-        b_step: Any,
-        n: Any,
-    ) -> Any:
-        place = types.intp
-        signature = types.void(out, place, place, a, place, place, place, b, place, place, place)
-
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kinds = signature.args
-            row = _pointer(context, builder, kinds[0], args[0], args[1])
-            left = _pointer(context, builder, kinds[3], args[3], args[4])
-            right = _pointer(context, builder, kinds[7], args[7], args[8])
-            out_step, a_row, a_step, b_step, n = args[2], args[5], args[6], args[9], args[10]
-            intp, vector = n.type, ir.VectorType(left.type.pointee, lanes)
-            rows = [builder.mul(a_row, ir.Constant(intp, i)) for i in range(ROWS)]
-            before, loop, after = (
-                builder.block,
-                builder.append_basic_block("k"),
-                builder.append_basic_block("end"),
-            )
-            builder.branch(loop)
-            builder.position_at_end(loop)
-
-            def variable(kind: Any, start: Any) -> Any:
-                phi = builder.phi(kind)
-                phi.add_incoming(start, before)
-                return phi
-
-            k = variable(intp, ir.Constant(intp, 0))
-            x, y = variable(left.type, left), variable(right.type, right)
-            sums = [variable(vector, ir.Constant(vector, None)) for _ in range(ROWS * vectors)]
-
-            def part(pointer: Any, column: int) -> tuple[Any, int]:
-                pointer = builder.gep(pointer, [ir.Constant(intp, column * lanes)])
-                return _as_vector(builder, pointer, lanes)
-
-            columns = []
-            for column in range(vectors):
-                pointer, size = part(y, column)
-                columns.append(builder.load(pointer, align=size))
-            new = []
-            for i in range(ROWS):
-                factor = _spread(builder, builder.load(builder.gep(x, [rows[i]])), lanes)
-                new += [
-                    _call(builder, "fmuladd", factor, columns[j], sums[i * vectors + j])
-                    for j in range(vectors)
-                ]
-            following = builder.add(k, ir.Constant(intp, 1))
-            steps = [
-                (k, following),
-                (x, builder.gep(x, [a_step])),
-                (y, builder.gep(y, [b_step])),
-            ]
-            for phi, value in [*steps, *zip(sums, new, strict=True)]:
-                phi.add_incoming(value, loop)
-            builder.cbranch(builder.icmp_signed("<", following, n), loop, after)
-            builder.position_at_end(after)
-            for i in range(ROWS):
-                for j in range(vectors):
-                    pointer, size = part(row, j)
-                    value = new[i * vectors + j]
-                    if add:
-                        value = builder.fadd(builder.load(pointer, align=size), value)
-                    builder.store(value, pointer, align=size)
-                row = builder.gep(row, [out_step])
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return block
-
-
-_WIDE = 2 * BLOCK_LANES
-_wide, _narrow = _block(2, BLOCK_LANES, False), _block(1, LANES, False)
-_wide_add, _narrow_add = _block(2, BLOCK_LANES, True), _block(1, LANES, True)
-
-
-@within
-def multiply(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
-    """``out = a @ b`` of matrices with padding.
-
-    Parameters
-    ----------
-    a, b, out : (rows, stride)
-        The first ``(m, k)``, ``(k, n)`` and ``(m, n)`` count. Of `a` and `out` there are rows up
-        to the next multiple of :data:`ROWS`, of `b` and `out` columns up to the next multiple of
-        :data:`LANES`; what lies there in `out` is overwritten.
-    """
-    step, a_step, b_step = out.shape[1], a.shape[1], b.shape[1]
-    j = 0
-    while j + _WIDE <= n + LANES - 1:
-        for i in range(0, m, ROWS):
-            _wide(out, i * step + j, step, a, i * a_step, a_step, 1, b, j, b_step, k)
-        j += _WIDE
-    while j < n:
-        for i in range(0, m, ROWS):
-            _narrow(out, i * step + j, step, a, i * a_step, a_step, 1, b, j, b_step, k)
-        j += LANES
-
-
-@within
-def add_outer(a: Any, b: Any, out: Any, m: int, n: int, k: int) -> None:
-    """``out += a.T @ b``; as :func:`multiply`, but `a` is ``(k, m)``."""
-    step, a_step, b_step = out.shape[1], a.shape[1], b.shape[1]
-    j = 0
-    while j + _WIDE <= n + LANES - 1:
-        for i in range(0, m, ROWS):
-            _wide_add(out, i * step + j, step, a, i, 1, a_step, b, j, b_step, k)
-        j += _WIDE
-    while j < n:
-        for i in range(0, m, ROWS):
-            _narrow_add(out, i * step + j, step, a, i, 1, a_step, b, j, b_step, k)
-        j += LANES
 
 
 def _switched(builder: Any, register: Any, bits: int, on: Any) -> Any:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from grokscope.train.engines.compiling import within
-from grokscope.train.engines.vectors import LANES, ROWS
+from grokscope.train.engines.products import ROWS
+from grokscope.train.engines.vectors import LANES
 from grokscope.train.models import Shape
 
 _LINE = 64
@@ -80,6 +81,7 @@ class Work(NamedTuple):
     last: NDArray[Any]
     last_turned: NDArray[Any]
     last_gradient: NDArray[Any]
+    bias_gradient: NDArray[Any]
     hidden: NDArray[Any]
     deltas: NDArray[Any]
     output: NDArray[Any]
@@ -110,7 +112,8 @@ def make_work(shape: Shape, tile_rows: int, dtype: DTypeLike) -> Work:
         gradients=matrix(width + 1, width, depth - 2),
         last=matrix(width + 1, n_out),
         last_turned=matrix(n_out, width + 1),
-        last_gradient=matrix(width + 1, n_out),
+        last_gradient=matrix(n_out, width),
+        bias_gradient=matrix(1, n_out),
         hidden=matrix(tile_rows, width + 1, depth - 1),
         deltas=matrix(tile_rows, width + 1, 2),
         output=matrix(tile_rows, n_out),
@@ -167,6 +170,7 @@ def take_upper(flat: Any, at: int, width: int, n_out: int, work: Any, wanted: bo
         work.table_gradient[:] = _ZERO
         work.gradients[:] = _ZERO
         work.last_gradient[:] = _ZERO
+        work.bias_gradient[:] = _ZERO
 
 
 @within
@@ -174,4 +178,7 @@ def give_upper(work: Any, width: int, n_out: int, gradient: Any, at: int) -> Non
     """Copy their gradients out."""
     for layer in range(work.weights.shape[0]):
         at = copy_out(work.gradients[layer], width + 1, width, gradient, at)
-    copy_out(work.last_gradient, width + 1, n_out, gradient, at)
+    for j in range(width):
+        for c in range(n_out):
+            gradient[at + j * n_out + c] = work.last_gradient[c, j]
+    copy_out(work.bias_gradient, 1, n_out, gradient, at + width * n_out)
