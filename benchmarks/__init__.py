@@ -3,6 +3,8 @@
 ``python -m benchmarks.run`` (``make bench``) runs all; each module runs alone, as in
 ``python -m benchmarks.step_time --quick``. A run writes its raw numbers to
 ``benchmarks/raw/{name}.json`` and makes ``benchmarks/RESULTS.md`` again from everything there.
+``--held-to avx2`` measures with the instructions of another kind of processor; the step time has a
+table a kind.
 """
 
 import os

@@ -14,7 +14,7 @@ from grokscope.report.definitions import definitions
 from grokscope.report.page import render_html, render_markdown
 from grokscope.report.studies import Study, read_studies
 from grokscope.report.summary import study_facts
-from grokscope.report.verdicts import citation, support_tables, supports
+from grokscope.report.verdicts import Judged, citation, support_tables, supports
 from grokscope.runs.config import default_analysis
 from grokscope.runs.kinds import KINDS
 from synthetic_results import (
@@ -46,6 +46,19 @@ def test_each_study_has_a_chapter_in_the_order_of_the_configuration(results: Res
     for name in ("narrow", "wide", "my_map"):
         assert f'href="#study-{name}"' in results.html
     assert "<img" in results.html.split('id="study-my_map"')[1]
+
+
+def test_the_opening_names_the_studies_where_they_share_claims(results: Results) -> None:
+    def opening(judged: list[Judged]) -> list[str]:
+        page = render_html(
+            TEMPLATES / "report.html.j2", {**results.context, "decided": True, "judged": judged}
+        )
+        (table,) = re.findall(r'<table class="glance">.*?</table>', page, re.S)
+        return re.findall(r'scope="rowgroup">(.*?)</th>', table)
+
+    judged = results.context["judged"]
+    assert opening(judged) == ["narrow: early warning", "wide: early warning"]
+    assert opening(judged[:1]) == []
 
 
 def test_no_id_of_the_page_is_used_twice(results: Results) -> None:
