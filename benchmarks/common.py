@@ -129,21 +129,18 @@ def hold_to(kind: str | None) -> None:
         raise SystemExit(subprocess.run(command, env=os.environ | HELD_TO[kind]).returncode)
 
 
-def kind_of_cpu() -> tuple[str, str]:
-    """Vendor and vector instructions of the processor, or those that the program is held to."""
-    kind = processor_kind("cpu").partition(" (")[0].split()
-    vendor = re.sub("Genuine|Authentic", "", kind[1])
-    return vendor, held_to() or (kind[2] if len(kind) > 2 else "other")
+def kind_of_cpu() -> str:
+    """Vendor of the processor and its vector instructions, or those that the program is held to."""
+    _, vendor, *vectors = processor_kind("cpu").partition(" (")[0].split()
+    vendor = re.sub("Genuine|Authentic", "", vendor)
+    return " ".join([vendor, f"held to {held_to()}"] if held_to() else [vendor, *vectors])
 
 
 def machine(device: str) -> dict[str, str]:
     """What the numbers depend on; no names of hosts, no paths."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     facts = {"CPU": cpu_model(), "cores": str(cores), "Python": platform.python_version()}
-    facts["instructions"] = kind_of_cpu()[1]
-    if held_to():
-        own = processor_kind("cpu").partition(" (")[0].split()[-1]
-        facts["instructions"] += f" (held to them, of a processor with {own})"
+    facts["kind"] = kind_of_cpu()
     for package in PACKAGES:
         try:
             facts[package] = importlib.metadata.version(package)

@@ -287,7 +287,7 @@ def benchmark(options: Options) -> Report:
             f"--only {' '.join(options.only)}: no such case of step_time; cases: {names}"
         )
     # A report a kind of processor: they differ in what a step costs.
-    where = " ".join(kind_of_cpu()) if options.device == "cpu" else "GPU"
+    where = kind_of_cpu() if options.device == "cpu" else "GPU"
     rows, raw, wanted = [], [], []
     for case in chosen:
         found = measure(case, options)
