@@ -130,7 +130,7 @@ def hold_to(kind: str | None) -> None:
 
 
 def kind_of_cpu() -> str:
-    """Vendor of the processor and its vector instructions, or those that the program is held to."""
+    """Vendor and vector instructions of the processor, or those that it is held to."""
     _, vendor, *vectors = processor_kind("cpu").partition(" (")[0].split()
     vendor = re.sub("Genuine|Authentic", "", vendor)
     return " ".join([vendor, f"held to {held_to()}"] if held_to() else [vendor, *vectors])

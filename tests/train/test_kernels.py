@@ -119,6 +119,20 @@ def test_a_number_of_a_product_does_not_depend_on_its_block(size, dtype):
             assert one[0, 0] == out[i, j], (i, j)
 
 
+@pytest.mark.parametrize(("features", "rows"), [("+avx2,+fma", 6), ("+avx2,+fma,+avx512f", 8)])
+def test_blocks_fit_the_instructions_that_numba_may_use(features, rows):
+    program = "from grokscope.train.engines.products import ROWS; print(ROWS)"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ
+        | {"NUMBA_CPU_FEATURES": features, "PYTHONPATH": str(ROOT / "workflow/scripts")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(found.stdout) == rows
+
+
 @pytest.mark.slow
 def test_fresh_and_cached_code_and_other_instructions_give_the_same_bytes(tmp_path):
     program = PROGRAM.format(scripts=str(ROOT / "workflow/scripts"), tests=str(ROOT / "tests"))
