@@ -256,6 +256,30 @@ def test_a_confident_network_loses_no_gradient():
     assert (found - expected).norm() <= 1e-5 * expected.norm()
 
 
+@pytest.mark.parametrize("width", [5, 12, 16, 64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pass_writes_nothing_beyond_its_work_space(kind, width):
+    """Vectors and blocks of products are larger than what is left of a row or a tile."""
+    spec = spec_of(kind, depth=3, width=width)
+    engine = CpuEngine([spec], [make_dataset(spec)], tile_rows=17)
+    beside = {}
+    guarded = {}
+    for name, array in engine._work._asdict().items():
+        buffer = np.full(64 + array.size + 64, 7.0, array.dtype)
+        guarded[name] = buffer[64:-64].reshape(array.shape)
+        guarded[name][:] = array
+        beside[name] = buffer
+    engine._work = type(engine._work)(**guarded)
+    engine.train_pass()
+    engine.test_pass()
+    changed = [
+        name
+        for name, buffer in beside.items()
+        if (buffer[[*range(64), *range(-64, 0)]] != 7).any()
+    ]
+    assert changed == []
+
+
 def missing_to_one(logits, classes):
     """One minus the probability of the class, from the sum of all others."""
     shares = torch.softmax(logits.double(), 1)

@@ -253,7 +253,7 @@ def symbols_pass(
     x, stride, columns = work.hidden[0], work.hidden.shape[2], whole(width)
     top = work.hidden.shape[0] - 1
     grown = work.table_gradient
-    tile = work.target.size
+    tile = work.share.size
     for start in range(0, classes.size, tile):
         n = min(tile, classes.size - start)
         for i in range(n):
@@ -329,7 +329,7 @@ def numbers_pass(
     grown, column = work.table_gradient, work.column_gradient
     column[:] = _ZERO
     squares = 0.0
-    tile = work.target.size
+    tile = work.share.size
     for start in range(0, targets.size, tile):
         n = min(tile, targets.size - start)
         for i in range(n):

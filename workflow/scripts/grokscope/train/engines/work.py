@@ -65,7 +65,8 @@ class Work(NamedTuple):
         Of the last layer, and its gradient (classes).
     column_gradient : (stride,)
         That of the last layer (one number).
-    target, share : (rows,)
+    target : (whole vectors,)
+    share : (tile rows,)
     """
 
     table: NDArray[Any]
@@ -118,7 +119,7 @@ def make_work(shape: Shape, tile_rows: int, dtype: DTypeLike) -> Work:
         deltas=matrix(tile_rows, width + 1, 2),
         output=matrix(tile_rows, n_out),
         column_gradient=np.zeros(_stride(width + 1), dtype),
-        target=np.zeros(tile_rows, dtype),
+        target=np.zeros(_up(tile_rows, LANES), dtype),
         share=np.zeros(tile_rows, dtype),
     )
     work.last[width, n_out:] = -np.inf
