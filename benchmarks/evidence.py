@@ -81,14 +81,15 @@ def cells(runs: pd.DataFrame, transitions: pd.DataFrame) -> Table:
     for values, of in groups(both, columns):
         onset = of["test_onset_step"].dropna().astype(float)
         train = of["train_onset_step"].dropna().astype(float)
-        quartiles = [steps(round(float(end))) for end in onset.quantile([0.25, 0.5, 0.75])]
+        ends = onset.quantile([0.25, 0.5, 0.75]).dropna()
+        quartiles = [steps(round(float(end))) for end in ends]
         rows.append(
             [
                 *map(str, values),
                 str(len(of)),
                 str(len(onset)),
                 steps(round(float(train.median()))) if len(train) else "–",
-                "{1} ({0}–{2})".format(*quartiles) if len(onset) else "–",
+                "{1} ({0}–{2})".format(*quartiles) if quartiles else "–",
                 ", ".join(f"{n} {kind}" for kind, n in of["processor"].value_counts().items()),
             ]
         )
