@@ -76,7 +76,7 @@ class Checkout:
         threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         environment = {k: v for k, v in os.environ.items() if k not in threads}
         # Compiled here, as in a first checkout: the user's folder may hold kernels already.
-        environment.setdefault("NUMBA_CACHE_DIR", str(self.folder / "kernels"))
+        environment["NUMBA_CACHE_DIR"] = str(self.folder / "kernels")
         with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
             start = perf_counter()
             process = subprocess.Popen(

@@ -52,10 +52,10 @@ def configuration(quick: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def emulated(settings: Mapping[str, str], kernels: str) -> Iterator[None]:
-    """The environment of a kind, with compiled kernels of its own."""
+def emulated(settings: Mapping[str, str]) -> Iterator[None]:
+    """The environment of a kind."""
     before = dict(os.environ)
-    os.environ.update(settings, NUMBA_CACHE_DIR=kernels)
+    os.environ.update(settings)
     try:
         yield
     finally:
@@ -76,7 +76,7 @@ def by_kind(config: Mapping[str, Any], settings: Mapping[str, str]) -> dict[Any,
         for study, tables in STUDIES.items()
         for table in (*tables, "runs")
     }
-    with checkout() as work, emulated(settings, str(work.folder / "kernels")):
+    with checkout() as work, emulated(settings):
         work.configure(config, store=True)
         work.snakemake(*wanted.values(), "--cores", str(CORES))
         traces = work.folder / "results/traces"

@@ -34,7 +34,6 @@ from grokscope.train.engines.vectors import (
     low,
     scaled,
     spread,
-    spread_pair,
     store,
     total,
 )
@@ -130,7 +129,8 @@ def _softmax(
         at, top = i * stride, share[i]
         all_ = spread(output.dtype.type(0))
         for j in range(0, columns - LANES, PAIR):
-            pair = _exp(load_pair(output, at + j) - spread_pair(top))
+            pair = load_pair(output, at + j)
+            pair = _exp(pair - filled(pair, top))
             store(output, at + j, pair)
             all_ = all_ + low(pair) + high(pair)
         if columns % PAIR:

@@ -116,19 +116,14 @@ def store(typing: Any, array: Any, at: Any, vector: Any) -> Any:
     return types.void(array, types.intp, vector), generate
 
 
-def _spread_over(lanes: int) -> Any:
-    @intrinsic
-    def spread(typing: Any, number: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return broadcast(builder, args[0], lanes)
+@intrinsic
+def spread(typing: Any, number: Any) -> Any:
+    """A vector of one number."""
 
-        return Vector(number, lanes)(number), generate
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return broadcast(builder, args[0], LANES)
 
-    return spread
-
-
-# A vector, or two in one, of one number.
-spread, spread_pair = _spread_over(LANES), _spread_over(PAIR)
+    return Vector(number)(number), generate
 
 
 @intrinsic

@@ -54,9 +54,11 @@ class Work(NamedTuple):
     weights, turned, gradients : (depth - 2, width + 1 or width, stride)
         Of the layers between the first and the last: weights and bias, transposed weights, and
         gradients of weights and bias.
-    last, last_turned, last_gradient
+    last, last_turned
         The same of the last layer. The padding of its bias is minus infinity: a class without
         probability.
+    last_gradient, bias_gradient : (classes, stride), (1, stride)
+        Gradients of its weights, transposed, and of its bias.
     hidden : (depth - 1, rows, stride)
         Activations, then a one: with it weights and bias are one matrix.
     deltas : (2, rows, stride)
