@@ -30,10 +30,11 @@ HELD_TO = {
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
         "ATEN_CPU_CAPABILITY": "avx2",
     },
-    # Registers half as wide, in pairs; it has fused multiplications, as every processor since.
+    # Registers half as wide, in pairs; it has fused multiplications, as every processor since, and
+    # instructions that no later one has.
     "avx": {
         "NUMBA_CPU_NAME": "bdver2",
-        "NUMBA_CPU_FEATURES": "+avx,+fma",
+        "NUMBA_CPU_FEATURES": "+avx,+fma,-fma4,-xop,-tbm,-lwp",
         "OPENBLAS_CORETYPE": "Nehalem",
     },
 }

@@ -71,12 +71,13 @@ def tables_of(results: Path, study: str, kind: str) -> Tables:
 
 
 def cells(runs: pd.DataFrame, transitions: pd.DataFrame) -> Table:
-    """A row per cell: runs, events, onsets and what they were trained on."""
+    """A row per cell: runs, events, onsets and, if it differs, what they were trained on."""
     key = key_columns(runs.columns)
     both = runs.merge(transitions[[*key, "train_onset_step", "test_onset_step"]], on=key)
     first = both.iloc[0]
     varied = [name for name in cell_columns(runs.columns) if (both[name] != first[name]).any()]
     columns = varied or ["task"]
+    mixed = bool((both["processor"] != first["processor"]).any())
     rows = []
     for values, of in groups(both, columns):
         onset = of["test_onset_step"].dropna().astype(float)
@@ -90,11 +91,13 @@ def cells(runs: pd.DataFrame, transitions: pd.DataFrame) -> Table:
                 str(len(onset)),
                 steps(round(float(train.median()))) if len(train) else "–",
                 "{1} ({0}–{2})".format(*quartiles) if quartiles else "–",
-                ", ".join(f"{n} {kind}" for kind, n in of["processor"].value_counts().items()),
             ]
         )
+        if mixed:
+            kinds = of["processor"].value_counts().items()
+            rows[-1].append(", ".join(f"{n} {kind}" for kind, n in kinds))
     header = [*columns, "runs", "reach 95%", "median train onset", "test onset (quartiles)"]
-    return Table([*header, "trained on"], rows, None)
+    return Table([*header, "trained on"] if mixed else header, rows, None)
 
 
 def verdicts(claims: pd.DataFrame) -> Table:
